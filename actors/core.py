@@ -1,0 +1,118 @@
+"""The core: sequencer, actors and the writing of records, without any edge.
+
+Law: `learn` is the only way in and `take_intents` the only way out.  The core knows no clock: time is what
+the input carries.  The same inputs in the same order write the same rows.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import pykka
+
+from actors.core_actor import CoreActor, bind
+from actors.journal import Journal
+from actors.records import GENESIS, LedgerRow, chained
+from actors.sequencer import Sequencer
+from domain import account, clock, portfolio, symbol
+from domain.codec import encode
+from domain.inputs import ACCOUNT, CLOCK, EVERYONE, PORTFOLIO, STREAM, targets
+from domain.order_events import INTENTS
+from domain.record import Record
+from domain.wake import Wake
+
+RULES: dict[str, ModuleType] = {ACCOUNT: account, PORTFOLIO: portfolio, CLOCK: clock}
+"""The aggregate of each actor that exists once; every other actor is a symbol."""
+
+
+class Core:
+    """All core actors of one ledger, on one sequencer."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.now_ns = 0
+        self.position = 0
+        self.chain = GENESIS
+        self.sequencer = Sequencer()
+        self._actor_class = bind(self.sequencer.actor_base)
+        self._actors: dict[str, CoreActor] = {}
+        self._refs: dict[str, pykka.ActorRef[Any]] = {}
+        self._versions: dict[str, int] = {}
+        self._intents: list[Record] = []
+        for name in (ACCOUNT, PORTFOLIO, CLOCK):
+            self._start(name)
+
+    # --- in and out ------------------------------------------------------------------------------------
+
+    def learn(self, report: Record, now_ns: int) -> int:
+        """Record an input at a time and let every actor answer it; returns its position.
+
+        Raises:
+            CoreFailure: an actor raised; the run must stop and be rebuilt by replay.
+        """
+        self.now_ns = now_ns
+        position = self.write(STREAM[type(report)], report, 0)
+        names = targets(report)
+        if names == EVERYONE:
+            names = tuple(sorted(self._actors))
+        for name in names:
+            self.tell(name, position, report)
+        self.sequencer.run()
+        return position
+
+    def take_intents(self) -> list[Record]:
+        """Intents decided since the last call, in order; the caller sees to their durability."""
+        intents = self._intents
+        if intents:
+            self._intents = []
+        return intents
+
+    # --- for the actors --------------------------------------------------------------------------------
+
+    def write(self, stream: str, event: Record, cause: int) -> int:
+        """Record an event (cause 0: it is an input, its own cause) and return its position."""
+        position = self.position = self.position + 1
+        version = self._versions[stream] = self._versions.get(stream, 0) + 1
+        topic = event.TOPIC
+        state = encode(event)
+        cause = cause or position
+        self.chain = chain = chained(self.chain, stream, version, topic, self.now_ns, cause, state)
+        self.journal.append(LedgerRow(position, stream, version, topic, state, self.now_ns, cause, chain))
+        if type(event) in INTENTS:
+            self._intents.append(event)
+        return position
+
+    def tell(self, target: str, cause: int, message: Record) -> None:
+        """Queue a message for an actor, starting a symbol's actor when it is first spoken to."""
+        ref = self._refs.get(target)
+        if ref is None:
+            ref = self._start(target)
+        ref.tell((cause, message))
+
+    def _start(self, name: str) -> pykka.ActorRef[Any]:
+        actor = self._actor_class(self, name, RULES.get(name, symbol))
+        self.sequencer.adopt(actor, name)
+        self._actors[name] = actor  # pykka's references are weak; this keeps the actor alive
+        ref: pykka.ActorRef[Any] = actor.actor_ref
+        self._refs[name] = ref
+        return ref
+
+    # --- for the edges ---------------------------------------------------------------------------------
+
+    def state_of(self, name: str) -> Any:
+        """State of an actor (immutable; reading it decides nothing)."""
+        return self._actors[name].state
+
+    def names(self) -> tuple[str, ...]:
+        """Streams of all actors, sorted."""
+        return tuple(sorted(self._actors))
+
+    def wake_of(self, symbol_name: str) -> tuple[Wake, Wake]:
+        """When the symbol's actor and the portfolio want to hear of the symbol's price."""
+        own = symbol.wake(self._actors[f"symbol/{symbol_name}"].state)
+        return own, portfolio.wake(self._actors[PORTFOLIO].state, symbol_name)
+
+    def clock_wake(self) -> Wake:
+        """When the clock wants to be told the time."""
+        return clock.wake(self._actors[CLOCK].state)

@@ -1,0 +1,64 @@
+"""The shell of every core actor.
+
+Law: it holds an aggregate's state and nothing else.  A message goes to `decide`, each event is recorded, then
+evolved, then routed; a refusal is recorded; the rules are all in `domain`.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from domain.codec import state_hash
+from domain.inputs import TakeCheckpoint
+from domain.record import Record, record
+from domain.rejection import MessageRefused, Rejection
+
+if TYPE_CHECKING:
+    from actors.core import Core
+
+
+@record("StateHashed/1")
+class StateHashed(Record):
+    """The SHA-256 of an actor's whole state at this point: a replay must find the same."""
+
+    sha256: str
+
+
+class CoreActor:
+    """Mixed into a runtime's actor class by `bind`: one aggregate module, its state, its stream."""
+
+    def __init__(self, core: Core, stream: str, rules: ModuleType) -> None:
+        super().__init__()
+        self.core = core
+        self.stream = stream
+        self.state: Any = rules.initial()
+        self._decide = rules.decide
+        self._evolve = rules.evolve
+        self._route = rules.route
+
+    def on_receive(self, message: tuple[int, Record]) -> None:
+        """Handle one routed message: (position of its cause, the message)."""
+        cause, content = message
+        core = self.core
+        if type(content) is TakeCheckpoint:
+            core.write(self.stream, StateHashed(sha256=state_hash(self.state)), cause)
+            return
+        decision = self._decide(self.state, core.now_ns, content)
+        if isinstance(decision, Rejection):
+            refused = MessageRefused(
+                topic=content.TOPIC, reason=decision.reason.value, detail=decision.detail
+            )
+            core.write(self.stream, refused, cause)
+            return
+        evolve, route, stream = self._evolve, self._route, self.stream
+        for event in decision:
+            position = core.write(stream, event, cause)
+            self.state = evolve(self.state, event)
+            for target in route(event):
+                core.tell(target, position, event)
+
+
+def bind(base: type[Any]) -> type[Any]:
+    """`CoreActor` on a runtime's actor class: the sequencer's, or a thread of its own."""
+    return type("BoundCoreActor", (CoreActor, base), {})

@@ -1,0 +1,289 @@
+"""Everything the core can learn: commands from the operator, facts from the market, the clock and exchanges.
+
+Law: an input is recorded before anything is decided from it, and nothing else is ever learned.  Facts from
+outside are called reports until an actor accepts them.  `STREAM` says which input stream a class belongs to,
+`targets` which actors receive it.
+"""
+
+from __future__ import annotations
+
+from domain.grids.spec import GridSpec
+from domain.instrument import ListInstrument
+from domain.record import Record, record
+
+ACCOUNT = "account"
+PORTFOLIO = "portfolio"
+CLOCK = "clock"
+
+
+def symbol_actor(symbol: str) -> str:
+    """Stream name of the actor that trades `symbol`."""
+    return f"symbol/{symbol}"
+
+
+# --- operator ------------------------------------------------------------------------------------------
+
+
+@record("OpenAccount/1")
+class OpenAccount(Record):
+    """Command: begin the books of an exchange account.
+
+    Attributes:
+        ledger_id: 8 hex digits; the prefix of every client order id.
+        quote: currency in which everything is valued.
+        decimals: digits after the point of one unit of each asset, as (asset, decimals) pairs.
+        balances: opening balances as (asset, units) pairs.
+        fixed_prices: value of one whole unit of an asset in quote units, as (asset, quote units) pairs, for
+            assets that no instrument prices (a third fee asset).
+    """
+
+    ledger_id: str
+    exchange: str
+    quote: str
+    decimals: tuple[tuple[str, int], ...]
+    balances: tuple[tuple[str, int], ...]
+    fixed_prices: tuple[tuple[str, int], ...] = ()
+
+
+@record("OpenPortfolio/1")
+class OpenPortfolio(Record):
+    """Command: begin risk control under these limits; 0 switches a limit off.
+
+    Attributes:
+        session_drawdown_ppm, daily_drawdown_ppm: halt at this fall from the high-water mark.
+        inventory_max: largest value of a symbol's holding and same-side resting orders, quote units.
+        orders_per_minute: orders allowed in any 60 s.
+        cash: opening value in quote units of everything that no instrument prices.
+    """
+
+    session_drawdown_ppm: int
+    daily_drawdown_ppm: int
+    inventory_max: int
+    orders_per_minute: int
+    cash: int
+    holdings: tuple[tuple[str, int], ...] = ()
+    """Base units held at the start, as (symbol, units) pairs."""
+
+
+@record("StartClock/1")
+class StartClock(Record):
+    """Command: mark equity every `mark_interval_ns` and at each UTC midnight."""
+
+    mark_interval_ns: int
+
+
+@record("StartGrid/1")
+class StartGrid(Record):
+    """Command: trade a grid on a listed symbol from its next price on.
+
+    Attributes:
+        mode: ``long`` (sells only what it holds) or ``neutral`` (may go short).
+        initial_inventory: ``buy``, ``none`` or ``existing``.
+        existing_units: base units already held that the grid may sell (``existing``).
+        stop_loss_ticks, take_profit_ticks: halt the grid at or beyond; 0 is none.
+        on_stop: ``keep``, ``cancel`` or ``flatten``.
+        symbol_index: position of the symbol in the run; part of its order ids.
+    """
+
+    symbol: str
+    symbol_index: int
+    ledger_id: str
+    spec: GridSpec
+    mode: str
+    initial_inventory: str
+    existing_units: int
+    stop_loss_ticks: int
+    take_profit_ticks: int
+    on_stop: str
+    post_only: bool
+
+
+@record("StopGrid/1")
+class StopGrid(Record):
+    """Command: stop a grid, doing with its orders and holdings what `on_stop` says."""
+
+    symbol: str
+    on_stop: str
+    reason: str
+
+
+@record("HaltTrading/1")
+class HaltTrading(Record):
+    """Command: latch the kill switch."""
+
+    reason: str
+
+
+@record("ResetHalt/1")
+class ResetHalt(Record):
+    """Command: release the kill switch; names who did."""
+
+    operator: str
+
+
+@record("TakeCheckpoint/1")
+class TakeCheckpoint(Record):
+    """Command: every actor records the hash of its whole state."""
+
+    reason: str
+
+
+# --- market and clock ----------------------------------------------------------------------------------
+
+
+@record("TickReport/1")
+class TickReport(Record):
+    """A price the gate woke the core for."""
+
+    symbol: str
+    price_ticks: int
+
+
+@record("ClockReport/1")
+class ClockReport(Record):
+    """Time has come for the clock; carries the latest price of every symbol as (symbol, ticks)."""
+
+    marks: tuple[tuple[str, int], ...]
+
+
+# --- exchange ------------------------------------------------------------------------------------------
+
+
+@record("OrderAcceptedReport/1")
+class OrderAcceptedReport(Record):
+    """The exchange took an order and let it rest."""
+
+    client_order_id: str
+    exchange_order_id: str
+
+
+@record("OrderRejectedReport/1")
+class OrderRejectedReport(Record):
+    """The exchange refused an order; `reason` is its code, `text` its words."""
+
+    client_order_id: str
+    reason: str
+    text: str
+
+
+@record("OrderCancelledReport/1")
+class OrderCancelledReport(Record):
+    """The exchange ended an order with a rest; asked for or not (`reason`)."""
+
+    client_order_id: str
+    reason: str
+
+
+@record("CancelRejectedReport/1")
+class CancelRejectedReport(Record):
+    """The exchange refused a cancel; says nothing about the order itself."""
+
+    client_order_id: str
+    reason: str
+    text: str
+
+
+@record("OrderAmendedReport/1")
+class OrderAmendedReport(Record):
+    """The exchange changed price or quantity of a resting order in place."""
+
+    client_order_id: str
+    price_ticks: int
+    lots: int
+
+
+@record("FillReport/1")
+class FillReport(Record):
+    """One execution.
+
+    Attributes:
+        fill_id: unique on the exchange.
+        liquidity: ``maker`` or ``taker``.
+        fee_asset, fee_units: what was charged (negative is a rebate) in the asset it was charged in.
+        fee_value: the same in quote units at the price of the fill.
+    """
+
+    client_order_id: str
+    exchange_order_id: str
+    fill_id: str
+    symbol: str
+    side: str
+    price_ticks: int
+    lots: int
+    liquidity: str
+    fee_asset: str
+    fee_units: int
+    fee_value: int
+
+
+@record("NoAnswerReport/1")
+class NoAnswerReport(Record):
+    """A request got no answer in time: its outcome is unknown."""
+
+    client_order_id: str
+
+
+@record("FundingReport/1")
+class FundingReport(Record):
+    """Funding was exchanged on a perpetual position; positive units were received."""
+
+    funding_id: str
+    symbol: str
+    rate_ppm: int
+    price_ticks: int
+    units: int
+
+
+EXCHANGE_REPORTS: tuple[type[Record], ...] = (
+    OrderAcceptedReport,
+    OrderRejectedReport,
+    OrderCancelledReport,
+    CancelRejectedReport,
+    OrderAmendedReport,
+    FillReport,
+    NoAnswerReport,
+    FundingReport,
+)
+
+STREAM: dict[type[Record], str] = {
+    OpenAccount: "input/operator",
+    OpenPortfolio: "input/operator",
+    StartClock: "input/operator",
+    ListInstrument: "input/operator",
+    StartGrid: "input/operator",
+    StopGrid: "input/operator",
+    HaltTrading: "input/operator",
+    ResetHalt: "input/operator",
+    TakeCheckpoint: "input/operator",
+    TickReport: "input/market",
+    ClockReport: "input/clock",
+    **dict.fromkeys(EXCHANGE_REPORTS, "input/exchange"),
+}
+
+EVERYONE = ("*",)
+"""Target of inputs that go to every actor there is, in the order of their names."""
+
+
+def targets(report: Record) -> tuple[str, ...]:
+    """Actors that receive an input, in this order."""
+    kind = type(report)
+    if kind in _ACCOUNT_REPORTS:
+        return (ACCOUNT,)
+    if isinstance(report, TickReport):
+        return (symbol_actor(report.symbol), PORTFOLIO)
+    if isinstance(report, (ClockReport, StartClock)):
+        return (CLOCK,)
+    if isinstance(report, ListInstrument):
+        return (symbol_actor(report.instrument.symbol), ACCOUNT, PORTFOLIO)
+    if isinstance(report, StartGrid):
+        return (symbol_actor(report.symbol), PORTFOLIO)
+    if isinstance(report, StopGrid):
+        return (symbol_actor(report.symbol),)
+    if isinstance(report, TakeCheckpoint):
+        return EVERYONE
+    if isinstance(report, OpenAccount):
+        return (ACCOUNT,)
+    return (PORTFOLIO,)
+
+
+_ACCOUNT_REPORTS = frozenset(EXCHANGE_REPORTS)

@@ -1,0 +1,139 @@
+"""The life of one order: a table.
+
+Law: a status changes only along `TRANSITIONS`.  Anything else is refused and recorded, never applied.
+UNKNOWN is a status of its own: an order whose outcome the exchange has not told us; only evidence from the
+exchange ends it.  A terminal status never changes; a fill that arrives after it is booked and noted.
+
+The picture in the documents is drawn from the table by `diagram`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+BUY = "buy"
+SELL = "sell"
+
+OPPOSITE = {BUY: SELL, SELL: BUY}
+SIGN = {BUY: 1, SELL: -1}
+
+LIMIT = "limit"
+MARKET = "market"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may wait, and whether it may take."""
+
+    POST_ONLY = "post_only"
+    """Rests or is rejected; never takes."""
+    GTC = "gtc"
+    """Takes what crosses, the rest waits until cancelled."""
+    IOC = "ioc"
+    """Takes what crosses at once, the rest is cancelled."""
+
+
+class OrderStatus(StrEnum):
+    """Where an order is in its life."""
+
+    PENDING = "pending"
+    """Submitted; nothing heard yet."""
+    OPEN = "open"
+    """Resting on the exchange, nothing filled."""
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+    """The exchange has not said whether it took the order."""
+
+
+class Trigger(StrEnum):
+    """What the exchange, or its silence, told us."""
+
+    ACCEPTED = "accepted"
+    PARTIAL_FILL = "partial_fill"
+    FULL_FILL = "full_fill"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    NO_ANSWER = "no_answer"
+    NOT_FOUND = "not_found"
+
+
+S, T = OrderStatus, Trigger
+
+TRANSITIONS: dict[tuple[OrderStatus, Trigger], OrderStatus] = {
+    (S.PENDING, T.ACCEPTED): S.OPEN,
+    (S.PENDING, T.REJECTED): S.REJECTED,
+    (S.PENDING, T.PARTIAL_FILL): S.PARTIALLY_FILLED,  # a fill may overtake the acknowledgement
+    (S.PENDING, T.FULL_FILL): S.FILLED,
+    (S.PENDING, T.CANCELLED): S.CANCELLED,
+    (S.PENDING, T.EXPIRED): S.EXPIRED,
+    (S.PENDING, T.NO_ANSWER): S.UNKNOWN,
+    (S.OPEN, T.PARTIAL_FILL): S.PARTIALLY_FILLED,
+    (S.OPEN, T.FULL_FILL): S.FILLED,
+    (S.OPEN, T.CANCELLED): S.CANCELLED,
+    (S.OPEN, T.EXPIRED): S.EXPIRED,
+    (S.PARTIALLY_FILLED, T.ACCEPTED): S.PARTIALLY_FILLED,  # the overtaken acknowledgement
+    (S.PARTIALLY_FILLED, T.PARTIAL_FILL): S.PARTIALLY_FILLED,
+    (S.PARTIALLY_FILLED, T.FULL_FILL): S.FILLED,
+    (S.PARTIALLY_FILLED, T.CANCELLED): S.CANCELLED,
+    (S.PARTIALLY_FILLED, T.EXPIRED): S.EXPIRED,
+    (S.UNKNOWN, T.ACCEPTED): S.OPEN,
+    (S.UNKNOWN, T.PARTIAL_FILL): S.PARTIALLY_FILLED,
+    (S.UNKNOWN, T.FULL_FILL): S.FILLED,
+    (S.UNKNOWN, T.CANCELLED): S.CANCELLED,
+    (S.UNKNOWN, T.REJECTED): S.REJECTED,
+    (S.UNKNOWN, T.EXPIRED): S.EXPIRED,
+    (S.UNKNOWN, T.NOT_FOUND): S.REJECTED,
+}
+
+TERMINAL = frozenset({S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED})
+
+
+def next_status(status: OrderStatus, trigger: Trigger) -> OrderStatus | None:
+    """The status after `trigger`, or None when the table has no such move."""
+    return TRANSITIONS.get((status, trigger))
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> pending"]
+    lines += [f"    {a} --> {b}: {t}" for (a, t), b in TRANSITIONS.items()]
+    lines += [f"    {s} --> [*]" for s in OrderStatus if s in TERMINAL]
+    return "\n".join(lines)
+
+
+# A client order id is derived, never drawn: replaying a decision names the same order, and an order found
+# on an exchange says which ledger, symbol, level and purpose it belongs to.  32 hexadecimal digits fit the
+# id rules of Binance, Bybit, OKX and Kraken alike.
+
+
+class Purpose(StrEnum):
+    """Why an order exists; one digit of its id."""
+
+    LEVEL_BUY = "1"
+    LEVEL_SELL = "2"
+    INITIAL_INVENTORY = "3"
+    FLATTEN = "4"
+
+
+NO_LEVEL = 0xFFFF
+
+
+def client_order_id(
+    ledger_id: str, symbol_index: int, level: int, purpose: Purpose, cycle: int, attempt: int
+) -> str:
+    """Derived id of 32 hex digits: ledger 8, symbol 4, level 4, purpose 1, cycle 9, attempt 6."""
+    return f"{ledger_id}{symbol_index:04x}{level:04x}{purpose.value}{cycle:09x}{attempt:06x}"
+
+
+def level_of(order_id: str) -> int:
+    """The level an id of ours names; `NO_LEVEL` for orders of the whole grid."""
+    return int(order_id[12:16], 16)
+
+
+def purpose_of(order_id: str) -> Purpose:
+    """The purpose an id of ours names."""
+    return Purpose(order_id[16])

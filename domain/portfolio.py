@@ -1,0 +1,674 @@
+"""Risk: what may be ordered, and when everything stops.
+
+Law: no order leaves without an `OrderAllowed` of this actor.  Limits are checked against what the portfolio
+has been told in events, never against a view.  A halt is latched: only an operator releases it.  Orders that
+strictly reduce a holding pass the limits that exist to stop it from growing.
+
+Equity is ``cash + sum(holding * price)`` for spot and perpetuals alike: the cash of a perpetual is its
+signed cost, so the sum is the same as balance plus unrealised profit.
+
+Prices of a symbol are known from its fills, from marks and from the ticks inside this actor's wake.  The
+high-water marks move with marks and fills; a breach is watched on every tick, because the price at which the
+drawdown limit is reached can be solved for and is part of the wake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from immutables import Map
+from msgspec.structs import replace
+
+from domain.account import FundingPaid
+from domain.clock import DayStarted, MarkDue
+from domain.inputs import (
+    ACCOUNT,
+    HaltTrading,
+    OpenPortfolio,
+    ResetHalt,
+    StartGrid,
+    TickReport,
+    symbol_actor,
+)
+from domain.instrument import PPM, Instrument, InstrumentListed, ListInstrument, notional, value
+from domain.order_events import (
+    OrderAllowed,
+    OrderBlocked,
+    OrderClosed,
+    OrderFilled,
+    OrderRefused,
+    OrderRequested,
+)
+from domain.orders import BUY, SIGN
+from domain.record import Record, record
+from domain.rejection import Refusal, Rejection
+from domain.units import ceil_div
+from domain.wake import ASLEEP, Wake
+
+MINUTE_NS = 60 * 10**9
+
+
+class BlockReason(StrEnum):
+    """Why an order was not allowed, in the order in which the limits are checked."""
+
+    HALTED = "PAUSE_HALTED"
+    """The kill switch is latched."""
+    SYMBOL_HALTED = "PAUSE_SYMBOL_HALTED"
+    """The symbol's stop loss or take profit was reached."""
+    STOP_LOSS = "PAUSE_STOP_LOSS"
+    """The last price is at or beyond the stop loss."""
+    TAKE_PROFIT = "PAUSE_TAKE_PROFIT"
+    """The last price is at or beyond the take profit."""
+    VELOCITY = "THROTTLE_ORDERS_PER_MINUTE"
+    """The orders of the last 60 s reach the limit."""
+    INVENTORY = "PAUSE_INV_CAP"
+    """Holding, resting orders of the same side and this order together pass the cap."""
+    SESSION_DRAWDOWN = "EMERGENCY_DD_SESSION"
+    DAILY_DRAWDOWN = "EMERGENCY_DD_DAILY"
+    NO_MARK = "PAUSE_NO_MARK"
+    """Equity was never marked, so drawdown is undefined."""
+
+
+# --- events --------------------------------------------------------------------------------------------
+
+
+@record("PortfolioOpened/1")
+class PortfolioOpened(Record):
+    """Risk control begins under these limits; 0 switches one off."""
+
+    session_drawdown_ppm: int
+    daily_drawdown_ppm: int
+    inventory_max: int
+    orders_per_minute: int
+    cash: int
+    holdings: tuple[tuple[str, int], ...]
+
+
+@record("StopPricesSet/1")
+class StopPricesSet(Record):
+    """Prices at which a symbol halts, in ticks; 0 is none."""
+
+    symbol: str
+    stop_loss_ticks: int
+    take_profit_ticks: int
+    on_stop: str
+
+
+@record("InventoryChanged/1")
+class InventoryChanged(Record):
+    """A fill moved a holding; totals after it, and what it freed of the resting orders' value."""
+
+    symbol: str
+    side: str
+    inventory: int
+    cash: int
+    price_ticks: int
+    resting_released: int
+
+
+@record("ExposureReleased/1")
+class ExposureReleased(Record):
+    """An order ended with a rest that no longer counts against the inventory limit."""
+
+    symbol: str
+    side: str
+    notional: int
+
+
+@record("CashChanged/1")
+class CashChanged(Record):
+    """Funding changed the cash; total after it."""
+
+    cash: int
+
+
+@record("EquityMarked/1")
+class EquityMarked(Record):
+    """Equity at these prices (symbol, ticks), quote units."""
+
+    equity: int
+    marks: tuple[tuple[str, int], ...]
+
+
+@record("DayOpened/1")
+class DayOpened(Record):
+    """The daily high-water mark starts again from this equity."""
+
+    day: int
+    equity: int
+
+
+@record("SymbolHalted/1")
+class SymbolHalted(Record):
+    """A symbol's stop loss or take profit was reached; its grid is to stop."""
+
+    symbol: str
+    reason: str
+    price_ticks: int
+    on_stop: str
+
+
+@record("TradingHalted/1")
+class TradingHalted(Record):
+    """The kill switch latched: nothing that increases risk is allowed until an operator resets it."""
+
+    reason: str
+    equity: int
+    high_water: int
+    symbols: tuple[str, ...]
+
+
+@record("HaltReset/1")
+class HaltReset(Record):
+    """An operator released the kill switch; high-water marks start again from this equity."""
+
+    operator: str
+    equity: int
+
+
+# --- state ---------------------------------------------------------------------------------------------
+
+
+class SymbolRisk(msgspec.Struct, frozen=True):
+    """What risk knows of one symbol; values in quote units, holding in base units, prices in ticks."""
+
+    instrument: Instrument
+    inventory: int = 0
+    resting_buys: int = 0
+    resting_sells: int = 0
+    mark_ticks: int = 0
+    stop_loss_ticks: int = 0
+    take_profit_ticks: int = 0
+    on_stop: str = "cancel"
+    halted: bool = False
+
+
+class PortfolioState(msgspec.Struct, frozen=True):
+    """Everything risk knows.  A high-water mark of 0 means equity was never marked."""
+
+    opened: bool = False
+    session_drawdown_ppm: int = 0
+    daily_drawdown_ppm: int = 0
+    inventory_max: int = 0
+    orders_per_minute: int = 0
+    cash: int = 0
+    holdings: Map[str, int] = Map()
+    symbols: Map[str, SymbolRisk] = Map()
+    session_high: int = 0
+    day_high: int = 0
+    allowed_at: tuple[int, ...] = ()
+    halted: str = ""
+
+
+def initial() -> PortfolioState:
+    """The state before any record."""
+    return PortfolioState()
+
+
+def equity(state: PortfolioState) -> int:
+    """Cash plus every holding at its last price, quote units."""
+    total = state.cash
+    for risk in state.symbols.values():  # a sum does not depend on the map's order
+        if risk.inventory:
+            total += value(risk.instrument, risk.mark_ticks, risk.inventory)
+    return total
+
+
+# --- evolve --------------------------------------------------------------------------------------------
+
+
+def _set(state: PortfolioState, symbol: str, risk: SymbolRisk) -> Map[str, SymbolRisk]:
+    return state.symbols.set(symbol, risk)
+
+
+def _raised(state: PortfolioState, worth: int) -> PortfolioState:
+    """State with the high-water marks raised to `worth`, once they exist."""
+    if state.session_high and (worth > state.session_high or worth > state.day_high):
+        return replace(
+            state, session_high=max(state.session_high, worth), day_high=max(state.day_high, worth)
+        )
+    return state
+
+
+def _on_opened(state: PortfolioState, event: PortfolioOpened) -> PortfolioState:
+    return replace(
+        state,
+        opened=True,
+        session_drawdown_ppm=event.session_drawdown_ppm,
+        daily_drawdown_ppm=event.daily_drawdown_ppm,
+        inventory_max=event.inventory_max,
+        orders_per_minute=event.orders_per_minute,
+        cash=event.cash,
+        holdings=Map(event.holdings),
+    )
+
+
+def _on_listed(state: PortfolioState, event: InstrumentListed) -> PortfolioState:
+    symbol = event.instrument.symbol
+    known = state.symbols.get(symbol)
+    if known is None:
+        known = SymbolRisk(event.instrument, inventory=state.holdings.get(symbol, 0))
+    return replace(state, symbols=_set(state, symbol, replace(known, instrument=event.instrument)))
+
+
+def _on_stops(state: PortfolioState, event: StopPricesSet) -> PortfolioState:
+    risk = replace(
+        state.symbols[event.symbol],
+        stop_loss_ticks=event.stop_loss_ticks,
+        take_profit_ticks=event.take_profit_ticks,
+        on_stop=event.on_stop,
+        halted=False,
+    )
+    return replace(state, symbols=_set(state, event.symbol, risk))
+
+
+def _rest(risk: SymbolRisk, side: str, change: int) -> SymbolRisk:
+    if side == BUY:
+        return replace(risk, resting_buys=risk.resting_buys + change)
+    return replace(risk, resting_sells=risk.resting_sells + change)
+
+
+def _on_allowed(state: PortfolioState, event: OrderAllowed) -> PortfolioState:
+    terms = event.terms
+    risk = _rest(state.symbols[terms.symbol], terms.side, event.notional)
+    symbols = _set(state, terms.symbol, risk)
+    if not state.orders_per_minute:
+        return replace(state, symbols=symbols)
+    recent = (*state.allowed_at, event.now_ns)[-state.orders_per_minute :]
+    return replace(state, symbols=symbols, allowed_at=recent)
+
+
+def _on_inventory(state: PortfolioState, event: InventoryChanged) -> PortfolioState:
+    risk = _rest(state.symbols[event.symbol], event.side, -event.resting_released)
+    risk = replace(risk, inventory=event.inventory, mark_ticks=event.price_ticks)
+    state = replace(state, cash=event.cash, symbols=_set(state, event.symbol, risk))
+    return _raised(state, equity(state))
+
+
+def _on_released(state: PortfolioState, event: ExposureReleased) -> PortfolioState:
+    risk = _rest(state.symbols[event.symbol], event.side, -event.notional)
+    return replace(state, symbols=_set(state, event.symbol, risk))
+
+
+def _on_cash(state: PortfolioState, event: CashChanged) -> PortfolioState:
+    return replace(state, cash=event.cash)
+
+
+def _marked(state: PortfolioState, marks: tuple[tuple[str, int], ...]) -> PortfolioState:
+    symbols = state.symbols
+    for symbol, ticks in marks:
+        risk = symbols.get(symbol)
+        if risk is not None and risk.mark_ticks != ticks:
+            symbols = symbols.set(symbol, replace(risk, mark_ticks=ticks))
+    return replace(state, symbols=symbols)
+
+
+def _on_marked(state: PortfolioState, event: EquityMarked) -> PortfolioState:
+    state = _marked(state, event.marks)
+    if not state.session_high:
+        return replace(state, session_high=event.equity, day_high=event.equity)
+    return _raised(state, event.equity)
+
+
+def _on_day(state: PortfolioState, event: DayOpened) -> PortfolioState:
+    return replace(state, day_high=event.equity)
+
+
+def _on_symbol_halted(state: PortfolioState, event: SymbolHalted) -> PortfolioState:
+    risk = replace(state.symbols[event.symbol], halted=True, mark_ticks=event.price_ticks)
+    return replace(state, symbols=_set(state, event.symbol, risk))
+
+
+def _on_halted(state: PortfolioState, event: TradingHalted) -> PortfolioState:
+    return replace(state, halted=event.reason)
+
+
+def _on_reset(state: PortfolioState, event: HaltReset) -> PortfolioState:
+    return replace(state, halted="", session_high=event.equity, day_high=event.equity)
+
+
+_EVOLVE: dict[type, Callable[[PortfolioState, Any], PortfolioState]] = {
+    PortfolioOpened: _on_opened,
+    InstrumentListed: _on_listed,
+    StopPricesSet: _on_stops,
+    OrderAllowed: _on_allowed,
+    InventoryChanged: _on_inventory,
+    ExposureReleased: _on_released,
+    CashChanged: _on_cash,
+    EquityMarked: _on_marked,
+    DayOpened: _on_day,
+    SymbolHalted: _on_symbol_halted,
+    TradingHalted: _on_halted,
+    HaltReset: _on_reset,
+}
+
+
+def evolve(state: PortfolioState, event: Record) -> PortfolioState:
+    """The state after an event; events that change nothing here leave it as it is."""
+    step = _EVOLVE.get(type(event))
+    return step(state, event) if step else state
+
+
+# --- decide --------------------------------------------------------------------------------------------
+
+Decision = tuple[Record, ...] | Rejection
+Block = tuple[BlockReason, str, int]
+"""Reason, detail and the time at which asking again can help (0: time alone will not)."""
+
+
+def drawdown_floor(high_water: int, limit_ppm: int) -> int:
+    """Highest equity that breaches a drawdown limit: ``(high - equity) / high >= limit``."""
+    return high_water * (PPM - limit_ppm) // PPM
+
+
+def _breach(state: PortfolioState, worth: int) -> BlockReason | None:
+    """The drawdown limit that equity of `worth` breaches, if any."""
+    if state.session_drawdown_ppm and worth <= drawdown_floor(state.session_high, state.session_drawdown_ppm):
+        return BlockReason.SESSION_DRAWDOWN
+    if state.daily_drawdown_ppm and worth <= drawdown_floor(state.day_high, state.daily_drawdown_ppm):
+        return BlockReason.DAILY_DRAWDOWN
+    return None
+
+
+def _reduces(risk: SymbolRisk, side: str, base_units: int) -> bool:
+    """Whether an order strictly lowers the holding without flipping it."""
+    return risk.inventory * SIGN[side] < 0 and base_units <= abs(risk.inventory)
+
+
+def _velocity_block(state: PortfolioState, now_ns: int) -> Block | None:
+    limit = state.orders_per_minute
+    if not limit or len(state.allowed_at) < limit:
+        return None
+    oldest = state.allowed_at[-limit]
+    if oldest <= now_ns - MINUTE_NS:
+        return None
+    return BlockReason.VELOCITY, f"{limit} orders in the last 60 s", oldest + MINUTE_NS
+
+
+def _stop_price_block(risk: SymbolRisk) -> Block | None:
+    mark = risk.mark_ticks
+    if risk.stop_loss_ticks and mark and mark <= risk.stop_loss_ticks:
+        return BlockReason.STOP_LOSS, f"price {mark}, stop {risk.stop_loss_ticks} ticks", 0
+    if risk.take_profit_ticks and mark >= risk.take_profit_ticks:
+        return BlockReason.TAKE_PROFIT, f"price {mark}, target {risk.take_profit_ticks} ticks", 0
+    return None
+
+
+def _inventory_block(
+    state: PortfolioState, risk: SymbolRisk, side: str, price: int, worth: int
+) -> Block | None:
+    if not state.inventory_max:
+        return None
+    resting = risk.resting_buys if side == BUY else risk.resting_sells
+    held = value(risk.instrument, price, risk.inventory) * SIGN[side]
+    total = held + resting + worth
+    if total <= state.inventory_max:
+        return None
+    return BlockReason.INVENTORY, f"{held} held + {resting} resting + {worth} > {state.inventory_max}", 0
+
+
+def _drawdown_block(state: PortfolioState) -> Block | None:
+    if not (state.session_drawdown_ppm or state.daily_drawdown_ppm):
+        return None
+    if not state.session_high:
+        return BlockReason.NO_MARK, "equity was never marked", 0
+    worth = equity(state)
+    reason = _breach(state, worth)
+    return (reason, f"equity {worth}, high {state.session_high}, day {state.day_high}", 0) if reason else None
+
+
+def _block(
+    state: PortfolioState, risk: SymbolRisk, now_ns: int, message: OrderRequested, worth: int
+) -> Block | None:
+    """The first limit an order fails, the order of `BlockReason`."""
+    terms = message.terms
+    reducing = _reduces(risk, terms.side, terms.lots * risk.instrument.base_per_lot)
+    if reducing and terms.reduce_only:
+        return None  # the way out is never throttled
+    if not reducing:
+        if state.halted:
+            return BlockReason.HALTED, state.halted, 0
+        if risk.halted:
+            return BlockReason.SYMBOL_HALTED, terms.symbol, 0
+        if stopped := _stop_price_block(risk):
+            return stopped
+    if fast := _velocity_block(state, now_ns):
+        return fast
+    if reducing:
+        return None
+    return _inventory_block(state, risk, terms.side, terms.price_ticks, worth) or _drawdown_block(state)
+
+
+def _decide_order(state: PortfolioState, now_ns: int, message: OrderRequested) -> Decision:
+    terms = message.terms
+    risk = state.symbols.get(terms.symbol)
+    if risk is None:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, terms.symbol)
+    worth = notional(risk.instrument, terms.price_ticks, terms.lots)
+    block = _block(state, risk, now_ns, message, worth)
+    if block is None:
+        return (OrderAllowed(terms=terms, notional=worth, now_ns=now_ns),)
+    reason, detail, retry_at_ns = block
+    return (
+        OrderBlocked(
+            client_order_id=terms.client_order_id,
+            symbol=terms.symbol,
+            reason=reason.value,
+            detail=detail,
+            retry_at_ns=retry_at_ns,
+        ),
+    )
+
+
+def _decide_fill(state: PortfolioState, now_ns: int, message: OrderFilled) -> Decision:
+    risk = state.symbols.get(message.symbol)
+    if risk is None:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
+    # A late fill's value was released when its order ended.
+    released = 0 if message.late else notional(risk.instrument, message.order_price_ticks, message.lots)
+    changed = InventoryChanged(
+        symbol=message.symbol,
+        side=message.side,
+        inventory=risk.inventory + message.base_units,
+        cash=state.cash + message.cash_units,
+        price_ticks=message.price_ticks,
+        resting_released=released,
+    )
+    return (changed, *_halt_after(state, changed))
+
+
+def _halt_after(state: PortfolioState, event: Record) -> tuple[Record, ...]:
+    """The halt that follows from the state after `event`, if it breaches a drawdown limit."""
+    after = evolve(state, event)
+    if after.halted or not after.session_high:
+        return ()
+    worth = equity(after)
+    reason = _breach(after, worth)
+    return (_halted(after, reason.value, worth),) if reason else ()
+
+
+def _halted(state: PortfolioState, reason: str, worth: int) -> TradingHalted:
+    high = state.day_high if reason == BlockReason.DAILY_DRAWDOWN else state.session_high
+    return TradingHalted(reason=reason, equity=worth, high_water=high, symbols=tuple(sorted(state.symbols)))
+
+
+def _decide_released(state: PortfolioState, now_ns: int, message: OrderClosed) -> Decision:
+    if message.symbol not in state.symbols:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
+    return (ExposureReleased(symbol=message.symbol, side=message.side, notional=message.unfilled_notional),)
+
+
+def _decide_refused(state: PortfolioState, now_ns: int, message: OrderRefused) -> Decision:
+    return (ExposureReleased(symbol=message.symbol, side=message.side, notional=message.notional),)
+
+
+def _decide_funding(state: PortfolioState, now_ns: int, message: FundingPaid) -> Decision:
+    changed = CashChanged(cash=state.cash + message.units)
+    return (changed, *_halt_after(state, changed))
+
+
+def _decide_mark(state: PortfolioState, now_ns: int, message: MarkDue) -> Decision:
+    if not state.opened:
+        return ()
+    worth = equity(_marked(state, message.marks))
+    marked = EquityMarked(equity=worth, marks=message.marks)
+    return (marked, *_halt_after(state, marked))
+
+
+def _decide_day(state: PortfolioState, now_ns: int, message: DayStarted) -> Decision:
+    if not state.session_high:
+        return ()  # the first mark of the session opens the day as well
+    return (DayOpened(day=message.day, equity=equity(_marked(state, message.marks))),)
+
+
+def _decide_tick(state: PortfolioState, now_ns: int, message: TickReport) -> Decision:
+    risk = state.symbols.get(message.symbol)
+    if risk is None or state.halted:
+        return ()
+    events: list[Record] = []
+    price = message.price_ticks
+    if not risk.halted:
+        reason = None
+        if risk.stop_loss_ticks and price <= risk.stop_loss_ticks:
+            reason = BlockReason.STOP_LOSS
+        elif risk.take_profit_ticks and price >= risk.take_profit_ticks:
+            reason = BlockReason.TAKE_PROFIT
+        if reason:
+            events.append(
+                SymbolHalted(
+                    symbol=message.symbol, reason=reason.value, price_ticks=price, on_stop=risk.on_stop
+                )
+            )
+    if state.session_high:
+        worth = equity(_marked(state, ((message.symbol, price),)))
+        breach = _breach(state, worth)
+        if breach:
+            events.append(_halted(state, breach.value, worth))
+    return tuple(events)
+
+
+def _decide_open(state: PortfolioState, now_ns: int, message: OpenPortfolio) -> Decision:
+    if state.opened:
+        return Rejection(Refusal.ALREADY_OPEN)
+    return (
+        PortfolioOpened(
+            session_drawdown_ppm=message.session_drawdown_ppm,
+            daily_drawdown_ppm=message.daily_drawdown_ppm,
+            inventory_max=message.inventory_max,
+            orders_per_minute=message.orders_per_minute,
+            cash=message.cash,
+            holdings=message.holdings,
+        ),
+    )
+
+
+def _decide_list(state: PortfolioState, now_ns: int, message: ListInstrument) -> Decision:
+    return (InstrumentListed(instrument=message.instrument),)
+
+
+def _decide_start(state: PortfolioState, now_ns: int, message: StartGrid) -> Decision:
+    if message.symbol not in state.symbols:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
+    return (
+        StopPricesSet(
+            symbol=message.symbol,
+            stop_loss_ticks=message.stop_loss_ticks,
+            take_profit_ticks=message.take_profit_ticks,
+            on_stop=message.on_stop,
+        ),
+    )
+
+
+def _decide_halt(state: PortfolioState, now_ns: int, message: HaltTrading) -> Decision:
+    if state.halted:
+        return ()
+    return (_halted(state, message.reason, equity(state)),)
+
+
+def _decide_reset(state: PortfolioState, now_ns: int, message: ResetHalt) -> Decision:
+    if not state.halted:
+        return Rejection(Refusal.NOT_RUNNING, "trading is not halted")
+    return (HaltReset(operator=message.operator, equity=equity(state)),)
+
+
+_DECIDE: dict[type, Callable[[PortfolioState, int, Any], Decision]] = {
+    OrderRequested: _decide_order,
+    OrderFilled: _decide_fill,
+    OrderClosed: _decide_released,
+    OrderRefused: _decide_refused,
+    FundingPaid: _decide_funding,
+    MarkDue: _decide_mark,
+    DayStarted: _decide_day,
+    TickReport: _decide_tick,
+    OpenPortfolio: _decide_open,
+    ListInstrument: _decide_list,
+    StartGrid: _decide_start,
+    HaltTrading: _decide_halt,
+    ResetHalt: _decide_reset,
+}
+
+
+def decide(state: PortfolioState, now_ns: int, message: Record) -> Decision:
+    """What follows from a message: events to record, or why it is refused."""
+    return _DECIDE[type(message)](state, now_ns, message)
+
+
+# --- route and wake ------------------------------------------------------------------------------------
+
+
+def route(event: Record) -> tuple[str, ...]:
+    """Actors that hear of an event."""
+    if isinstance(event, OrderAllowed):
+        return (ACCOUNT,)
+    if isinstance(event, (OrderBlocked, SymbolHalted)):
+        return (symbol_actor(event.symbol),)
+    if isinstance(event, TradingHalted):
+        return tuple(symbol_actor(symbol) for symbol in event.symbols)
+    return ()
+
+
+def _floor_of_all(state: PortfolioState) -> int | None:
+    """The highest equity at which a drawdown limit is breached; None without limits or marks."""
+    if not state.session_high:
+        return None
+    floors = [
+        drawdown_floor(high, limit)
+        for high, limit in (
+            (state.session_high, state.session_drawdown_ppm),
+            (state.day_high, state.daily_drawdown_ppm),
+        )
+        if limit
+    ]
+    return max(floors) if floors else None
+
+
+def wake(state: PortfolioState, symbol: str) -> Wake:
+    """Prices of `symbol` at which something must be decided: its stop prices, and the price at which equity
+    (with every other symbol at its last price) falls to a drawdown limit, solved exactly."""
+    risk = state.symbols.get(symbol)
+    if risk is None or state.halted:
+        return ASLEEP
+    below: list[int] = []
+    above: list[int] = []
+    if not risk.halted:
+        if risk.stop_loss_ticks:
+            below.append(risk.stop_loss_ticks)
+        if risk.take_profit_ticks:
+            above.append(risk.take_profit_ticks)
+    floor = _floor_of_all(state)
+    if floor is not None:
+        per_tick = value(risk.instrument, 1, risk.inventory)
+        room = floor - (equity(state) - per_tick * risk.mark_ticks)
+        if per_tick > 0:
+            below.append(room // per_tick)
+        elif per_tick < 0:
+            above.append(ceil_div(-room, -per_tick))
+        elif room >= 0:
+            below.append(_ANY_PRICE)
+    return Wake(max(below) if below else None, min(above) if above else None, None)
+
+
+_ANY_PRICE = (1 << 63) - 1

@@ -1,0 +1,69 @@
+"""Reading a ledger in order, without taking it from its writer.
+
+Law: read-only and streaming; a ledger larger than memory can be read.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from actors.records import LedgerRow
+from grinder.errors import LedgerError
+from grinder.ledger.schema import APPLICATION_ID, FORMAT, SELECT
+
+BATCH = 2048
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A read-only connection to a ledger file.
+
+    Raises:
+        LedgerError: there is no such file, it is not a ledger, or a newer program wrote it.
+    """
+    if not path.is_file():
+        raise LedgerError(
+            "ledger.missing", "there is no ledger here", place=str(path), fix="name the folder of a run"
+        )
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        found = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+    except sqlite3.DatabaseError as error:
+        raise LedgerError(
+            "ledger.not_a_ledger",
+            f"the file cannot be read as a ledger: {error}",
+            place=str(path),
+            fix="name the folder of a run, or restore the file from a backup",
+        ) from error
+    if found != APPLICATION_ID:
+        connection.close()
+        raise LedgerError(
+            "ledger.not_a_ledger",
+            "the file is a database, but not a ledger",
+            place=str(path),
+            value=f"application_id {found}",
+            fix="name the folder of a run",
+        )
+    if version > FORMAT:
+        connection.close()
+        raise LedgerError(
+            "ledger.too_new",
+            f"the ledger has format {version}, this program reads up to {FORMAT}",
+            place=str(path),
+            fix="use the version of grinder that wrote it, or a later one",
+        )
+    return connection
+
+
+def rows(connection: sqlite3.Connection, after: int = 0) -> Iterator[LedgerRow]:
+    """Records after a position, in order.
+
+    Raises:
+        sqlite3.DatabaseError: a page of the file is damaged.
+    """
+    cursor = connection.execute(SELECT, (after,))
+    while batch := cursor.fetchmany(BATCH):
+        yield from map(LedgerRow._make, batch)

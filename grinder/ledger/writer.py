@@ -1,0 +1,78 @@
+"""The journal writer: the one thread that appends to the ledger.
+
+Law: first in, first out, no lingering.  `append` hands full groups to the thread and goes on; `commit`
+returns when everything is on disk.  Any failure is final: memory is ahead of the ledger, so the process must
+stop; nothing is retried.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pykka
+
+from actors.records import LedgerRow
+from grinder.ledger.recorder import LedgerRecorder
+
+GROUP = 1024
+"""Records handed to the thread at a time when nobody asks for a commit earlier."""
+
+GROUPS_UNDER_WAY = 8
+"""Groups that may wait for the thread; then the core waits too, so memory stays bounded."""
+
+
+class WriterActor(pykka.ThreadingActor):
+    """The edge actor that owns the write connection."""
+
+    use_daemon_thread = True
+
+    def __init__(self, recorder: LedgerRecorder, epoch: int) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self._epoch = epoch
+
+    def on_receive(self, message: list[LedgerRow]) -> int:
+        """Store one group; the reply is the last position stored."""
+        self._recorder.append_rows(message, self._epoch)
+        return message[-1].position
+
+
+class LedgerJournal:
+    """A `Journal` over a ledger file."""
+
+    def __init__(self, recorder: LedgerRecorder, epoch: int, group: int = GROUP) -> None:
+        self._writer = WriterActor.start(recorder, epoch)
+        self._pending: list[LedgerRow] = []
+        self._under_way: deque[pykka.Future[Any]] = deque()
+        self._group = group
+
+    def append(self, row: LedgerRow) -> None:
+        """Take one record."""
+        self._pending.append(row)
+        if len(self._pending) >= self._group:
+            self._hand_over()
+
+    def commit(self) -> None:
+        """Return when every appended record is durable.
+
+        Raises:
+            Exception: whatever kept the thread from storing a group; nothing after it was stored.
+        """
+        if self._pending:
+            self._hand_over()
+        while self._under_way:
+            self._under_way.popleft().get()
+
+    def close(self) -> None:
+        """Commit what is left and end the thread."""
+        try:
+            self.commit()
+        finally:
+            self._writer.stop()
+
+    def _hand_over(self) -> None:
+        rows, self._pending = self._pending, []
+        while len(self._under_way) >= GROUPS_UNDER_WAY:
+            self._under_way.popleft().get()
+        self._under_way.append(self._writer.ask(rows, block=False))

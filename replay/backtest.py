@@ -1,0 +1,278 @@
+"""The driver of a backtest: rows of the market, in time order, to the exchange and to the core.
+
+Law: an order of events that no dictionary, thread or clock can change.  At one instant: reports reach the
+core, then requests reach the exchange, then funding, then timers, then the next row; a row is seen by the
+exchange before the core; symbols go by name.  So with no latency a fill, its re-armed order and the
+acknowledgement all happen before the next row.
+
+Rows that nobody wants to hear of are never visited: the exchange wants the rows that reach its best orders,
+the core those inside its wakes.  `replay/search.py` finds the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actors.runtime import Runtime
+from domain.inputs import ClockReport, TakeCheckpoint, TickReport
+from domain.record import Record
+from domain.wake import Wake, joined
+from replay.exchange.session import SimulatedExchange
+from replay.search import ExtremeIndex
+from replay.ticks import Ticks
+
+NEVER = 1 << 62
+
+REPORT, REQUEST, FUNDING, TIMER, ROW = range(5)
+"""What happens first at one instant."""
+
+EXCHANGE_TURN, CORE_TURN = range(2)
+"""Who sees a row first."""
+
+CLOCK_TIMER = -1
+"""The clock's place among the timers of the symbols, which are numbered from 0."""
+
+Candidate = tuple[int, int, int, int, int]
+"""(time, kind, number of the symbol, row, turn): what happens next is the smallest."""
+
+Progress = Callable[[int, int], None]
+"""Called with (time in ns, position in the ledger) now and then."""
+
+
+class _SymbolFeed:
+    """One symbol's rows as the exchange and the core move through them."""
+
+    def __init__(self, name: str, ticks: Ticks, feed_latency_ns: int) -> None:
+        self.name = name
+        self.ticks = ticks
+        self.latency_ns = feed_latency_ns
+        self.touches = ExtremeIndex(ticks.low, ticks.high)
+        same = ticks.low is ticks.price and ticks.high is ticks.price
+        self.prices = self.touches if same else ExtremeIndex(ticks.price, ticks.price)
+        self.exchange_row = 0
+        """First row the exchange has not seen."""
+        self.core_row = 0
+        """First row the core has not been past."""
+        self.next_touch: int | None = 0
+        """Row the exchange wants next; row 0 always, so that it knows a market."""
+        self.next_tick: int | None = None
+        self.orders_changed = False
+        self.wake: Wake | None = None
+
+    def first_tick(self, wake: Wake) -> int | None:
+        """First row not past that is inside a wake's prices; the very first row for one that is due."""
+        if wake.at_ns is not None and self.core_row == 0:
+            return 0
+        return self.prices.first(self.core_row, wake.price_le, wake.price_ge)
+
+    def pass_rows(self, now_ns: int) -> None:
+        """Move the core past every row it would have been told before now, had it wanted to hear."""
+        row = int(self.ticks.ts.searchsorted(now_ns - self.latency_ns))
+        if not self.latency_ns:
+            row = max(row, self.exchange_row - 1)
+        self.core_row = max(self.core_row, row)
+
+    def time_of(self, row: int) -> int:
+        return int(self.ticks.ts[row])
+
+    def price_at(self, now_ns: int) -> int | None:
+        """Last price the core can know at a time; None before the first."""
+        row = int(self.ticks.ts.searchsorted(now_ns - self.latency_ns, side="right")) - 1
+        return int(self.ticks.price[row]) if row >= 0 else None
+
+
+class Backtest:
+    """Drives a runtime whose session is a simulated exchange over the rows of its markets."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        exchange: SimulatedExchange,
+        markets: dict[str, Ticks],
+        *,
+        until_ns: int = NEVER,
+    ) -> None:
+        self.runtime = runtime
+        self.core = runtime.core
+        self.exchange = exchange
+        latency = exchange.rules.feed_latency_ns
+        self._feeds = [_SymbolFeed(name, markets[name], latency) for name in sorted(markets)]
+        self._by_name = {feed.name: feed for feed in self._feeds}
+        self.start_ns = min(feed.time_of(0) for feed in self._feeds)
+        self.end_ns = min(until_ns, max(feed.time_of(len(feed.ticks) - 1) for feed in self._feeds))
+        self.now_ns = self.start_ns
+        self._funding = {
+            symbol: self._boundary(interval)
+            for symbol, (_, interval) in sorted(exchange.rules.funding.items())
+            if interval and symbol in markets
+        }
+        self._stale = True
+        self._clock_at: int | None = None
+
+    # --- the run ---------------------------------------------------------------------------------------
+
+    def open(self, commands: Sequence[Record]) -> None:
+        """Give the operator's opening commands, at the time of the first row."""
+        for command in commands:
+            self.runtime.learn(command, self.start_ns)
+
+    def run(self, progress: Progress | None = None, every: int = 256) -> None:
+        """Run to the end of the data, let what is under way arrive, mark and checkpoint."""
+        steps = 0
+        while self.step(self.end_ns):
+            steps += 1
+            if progress and steps % every == 0:
+                progress(self.now_ns, self.core.position)
+        self.now_ns = self.end_ns
+        while self._deliver(NEVER):
+            pass
+        self._tell_clock(self.now_ns)
+        self._learn(TakeCheckpoint(reason="end of run"), self.now_ns)
+        self.core.journal.commit()
+        if progress:
+            progress(self.now_ns, self.core.position)
+
+    def step(self, until_ns: int) -> bool:
+        """Do the next thing that happens at or before a time; False when there is none."""
+        exchange = self.exchange
+        # What is due now comes before anything a search could find, so the search waits until it is done.
+        at = exchange.next_report_ns()
+        if at is not None and at <= self.now_ns:
+            self._learn(exchange.take_report(), self.now_ns)
+            return True
+        at = exchange.next_request_ns()
+        if at is not None and at <= self.now_ns:
+            self._request()
+            return True
+        if self._stale:
+            self._rearm()
+        at, kind, number, _, turn = self._next()
+        if at > until_ns:
+            return False
+        self.now_ns = max(at, self.now_ns)
+        if kind == ROW:
+            self._row(self._feeds[number], turn)
+        elif kind == REPORT:
+            self._learn(exchange.take_report(), self.now_ns)
+        elif kind == REQUEST:
+            self._request()
+        elif kind == FUNDING:
+            self._pay_funding()
+        elif number == CLOCK_TIMER:
+            self._tell_clock(self.now_ns)
+        else:
+            feed = self._feeds[number]
+            self._tick(feed, feed.price_at(self.now_ns))
+        return True
+
+    # --- what is next ----------------------------------------------------------------------------------
+
+    def _next(self) -> Candidate:
+        """The next thing to happen: the smallest of all candidates."""
+        best: Candidate = (NEVER, ROW, 0, 0, 0)
+        at = self.exchange.next_report_ns()
+        if at is not None:
+            best = min(best, (at, REPORT, 0, 0, 0))
+        at = self.exchange.next_request_ns()
+        if at is not None:
+            best = min(best, (at, REQUEST, 0, 0, 0))
+        for at in self._funding.values():
+            best = min(best, (at, FUNDING, 0, 0, 0))
+        if self._clock_at is not None:
+            best = min(best, (self._clock_at, TIMER, CLOCK_TIMER, 0, 0))
+        for number, feed in enumerate(self._feeds):
+            row = feed.next_touch
+            if row is not None:
+                best = min(best, (feed.time_of(row), ROW, number, row, EXCHANGE_TURN))
+            row = feed.next_tick
+            if row is not None:
+                best = min(best, (feed.time_of(row) + feed.latency_ns, ROW, number, row, CORE_TURN))
+            timer = feed.wake.at_ns if feed.wake else None
+            if timer is not None and feed.core_row > 0:
+                best = min(best, (max(timer, self.now_ns), TIMER, number, 0, 0))
+        return best
+
+    def _rearm(self) -> None:
+        """Search anew for what each side of each symbol wants, from where it stands."""
+        self._stale = False
+        self._clock_at = self.core.clock_wake().at_ns
+        if self._clock_at is not None:
+            self._clock_at = max(self._clock_at, self.start_ns)
+        for feed in self._feeds:
+            if feed.orders_changed:
+                feed.orders_changed = False
+                book = self.exchange.books[feed.name]
+                feed.next_touch = feed.touches.first(feed.exchange_row, book.best_buy(), book.best_sell())
+            wake = joined(*self.core.wake_of(feed.name))
+            if wake != feed.wake:
+                feed.wake = wake
+                feed.pass_rows(self.now_ns)
+                feed.next_tick = feed.first_tick(wake)
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    def _learn(self, report: Record, now_ns: int) -> None:
+        self.runtime.learn(report, now_ns)
+        self._stale = True
+
+    def _deliver(self, until_ns: int) -> bool:
+        """Let the next report or request under way arrive; False when there is none."""
+        report, request = self.exchange.next_report_ns(), self.exchange.next_request_ns()
+        if report is not None and (request is None or report <= request):
+            self.now_ns = max(self.now_ns, report)
+            self._learn(self.exchange.take_report(), self.now_ns)
+            return True
+        if request is not None:
+            self.now_ns = max(self.now_ns, request)
+            self._request()
+            return True
+        return False
+
+    def _row(self, feed: _SymbolFeed, turn: int) -> None:
+        if turn == CORE_TURN and feed.next_tick is not None:
+            row = feed.next_tick
+            feed.core_row = row + 1
+            self._tick(feed, int(feed.ticks.price[row]))
+        elif feed.next_touch is not None:
+            row = feed.next_touch
+            feed.exchange_row = row + 1
+            feed.orders_changed = True
+            self._stale = True
+            self.exchange.on_row(feed.name, row)
+
+    def _tick(self, feed: _SymbolFeed, price_ticks: int | None) -> None:
+        if price_ticks is None:
+            return
+        feed.wake = None  # what was searched for has been found: search anew after the answer
+        self._learn(TickReport(symbol=feed.name, price_ticks=price_ticks), self.now_ns)
+
+    def _request(self) -> None:
+        """A request arrives: the exchange judges it by the last row before now.
+
+        Rows of this very instant that the exchange has not seen come after it, so they can fill it.
+        """
+        feed = self._by_name.get(self.exchange.next_request_symbol())
+        if feed is not None:
+            view = self.exchange.markets[feed.name]
+            feed.exchange_row = max(feed.exchange_row, int(feed.ticks.ts.searchsorted(self.now_ns)))
+            view.at = feed.exchange_row - 1
+            feed.orders_changed = True
+        self.exchange.handle_request()
+        self._stale = True
+
+    def _pay_funding(self) -> None:
+        for symbol, at in list(self._funding.items()):
+            if at <= self.now_ns:
+                view = self.exchange.markets[symbol]
+                if view.started:
+                    self.exchange.pay_funding(symbol, self.now_ns)
+                self._funding[symbol] = at + self.exchange.rules.funding[symbol][1]
+
+    def _tell_clock(self, now_ns: int) -> None:
+        marks = tuple(
+            (feed.name, price) for feed in self._feeds if (price := feed.price_at(now_ns)) is not None
+        )
+        self._learn(ClockReport(marks=marks), now_ns)
+
+    def _boundary(self, interval_ns: int) -> int:
+        return (self.start_ns // interval_ns + 1) * interval_ns
