@@ -25,6 +25,9 @@ from domain.wake import Wake
 RULES: dict[str, ModuleType] = {ACCOUNT: account, PORTFOLIO: portfolio, CLOCK: clock}
 """The aggregate of each actor that exists once; every other actor is a symbol."""
 
+_new_row = tuple.__new__
+"""`LedgerRow(...)` by position at half the cost; it runs once per record."""
+
 
 class Core:
     """All core actors of one ledger, on one sequencer."""
@@ -78,7 +81,8 @@ class Core:
         state = encode(event)
         cause = cause or position
         self.chain = chain = chained(self.chain, stream, version, topic, self.now_ns, cause, state)
-        self.journal.append(LedgerRow(position, stream, version, topic, state, self.now_ns, cause, chain))
+        row = (position, stream, version, topic, state, self.now_ns, cause, chain)
+        self.journal.append(_new_row(LedgerRow, row))
         if type(event) in INTENTS:
             self._intents.append(event)
         return position

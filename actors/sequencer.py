@@ -47,7 +47,7 @@ class _Inbox:
         return self.current is None
 
 
-class CoreFailure(Exception):  # noqa: N818  a failure of the program, not of its input
+class CoreFailure(Exception):
     """A core actor raised: an invariant is broken and the run must stop."""
 
     def __init__(self, stream: str, cause: BaseException) -> None:

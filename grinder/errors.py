@@ -55,7 +55,13 @@ class UserError(Exception):
 
     def as_dict(self) -> dict[str, str]:
         """The same facts for ``--json``."""
-        return {"code": self.code, "what": self.what, "place": self.place, "value": self.value, "fix": self.fix}
+        return {
+            "code": self.code,
+            "what": self.what,
+            "place": self.place,
+            "value": self.value,
+            "fix": self.fix,
+        }
 
 
 class ConfigError(UserError):

@@ -196,10 +196,8 @@ def _open_portfolio(
     daily = risk.daily_drawdown_pct if risk else None
     cap = risk.inventory_max_quote if risk else None
     return OpenPortfolio(
-        session_drawdown_ppm=rate_ppm(
-            risk and risk.session_drawdown_pct, 10_000, "risk.session_drawdown_pct"
-        ),
-        daily_drawdown_ppm=rate_ppm(risk and risk.daily_drawdown_pct, 10_000, "risk.daily_drawdown_pct"),
+        session_drawdown_ppm=rate_ppm(session, 10_000, "risk.session_drawdown_pct"),
+        daily_drawdown_ppm=rate_ppm(daily, 10_000, "risk.daily_drawdown_pct"),
         inventory_max=money(cap, decimals, "risk.inventory_max_quote") if cap is not None else 0,
         orders_per_minute=(risk.orders_per_minute or 0) if risk else 0,
         cash=cash,

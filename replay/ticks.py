@@ -15,6 +15,7 @@ every price on the tick, which is all an order can have.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import Enum
 
 import attrs
@@ -54,6 +55,10 @@ class Ticks:
 
     symbol: str
     origin: TickOrigin
+    tick: Decimal = Decimal(1)
+    """Price of one tick, in quote units: for people and reports; rows are already in ticks."""
+    lot: Decimal = Decimal(1)
+    """Quantity of one lot, in base units."""
     ts: Column
     price: Column
     low: Column

@@ -105,7 +105,7 @@ def _with_table(facts: Description, table: RawTable, faults: Sequence[DataFault]
     between = np.diff(table.ts)
     missing = missing_bars(table)
     breaks = sum(fault.code in (FaultCode.GAP, FaultCode.SEQUENCE) for fault in faults)
-    scale = guess(table)
+    tick, lot = guess(table)
     low, high = _price_range(table)
     return attrs.evolve(
         facts,
@@ -119,8 +119,8 @@ def _with_table(facts: Description, table: RawTable, faults: Sequence[DataFault]
         missing=int(missing.sum()),
         largest_gap_seconds=int(between.max()) / 10**9 if len(between) else 0.0,
         bar_seconds=table.bar_ns // 10**9,
-        tick=f"{scale.tick:f}",
-        lot=f"{scale.lot:f}",
+        tick=f"{tick:f}",
+        lot=f"{lot:f}",
         price_low=decimal_text(low, table.price_decimals),
         price_high=decimal_text(high, table.price_decimals),
         reordered=table.reordered,

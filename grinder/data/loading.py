@@ -52,8 +52,8 @@ def load(
     loaded: dict[str, Ticks] = {}
     for symbol, parts in tables.items():
         whole = merge(parts)
-        scale = symbols.get(symbol) or guess(whole)
-        loaded[symbol] = to_ticks(whole, symbol, scale.tick, scale.lot)
+        tick, lot = guess(whole, symbols.get(symbol))
+        loaded[symbol] = to_ticks(whole, symbol, tick, lot)
     return loaded
 
 

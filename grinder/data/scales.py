@@ -18,17 +18,23 @@ from grinder.data.raw import PRICE_COLUMNS, QTY_COLUMNS, RawTable
 
 @attrs.frozen
 class InstrumentScale:
-    """Smallest steps of an instrument: `tick` in quote units, `lot` in base units (or contracts)."""
+    """Smallest steps of an instrument: `tick` in quote units, `lot` in base units (or contracts).
 
-    tick: Decimal
-    lot: Decimal
+    One that is None is guessed from the data.
+    """
+
+    tick: Decimal | None
+    lot: Decimal | None
 
 
-def guess(table: RawTable) -> InstrumentScale:
-    """The coarsest tick and lot every row is on; 1 at the file's last decimal when it shows none."""
-    return InstrumentScale(
-        tick=_common_step(_columns(table, PRICE_COLUMNS), table.price_decimals),
-        lot=_common_step(_columns(table, QTY_COLUMNS), table.qty_decimals),
+def guess(table: RawTable, known: InstrumentScale | None = None) -> tuple[Decimal, Decimal]:
+    """(tick, lot): what is known, else the coarsest steps every row is on; 1 at the file's last decimal when
+    the file shows none."""
+    tick = known.tick if known else None
+    lot = known.lot if known else None
+    return (
+        _common_step(_columns(table, PRICE_COLUMNS), table.price_decimals) if tick is None else tick,
+        _common_step(_columns(table, QTY_COLUMNS), table.qty_decimals) if lot is None else lot,
     )
 
 

@@ -130,7 +130,7 @@ def to_ticks(raw: RawTable, symbol: str, tick: Decimal, lot: Decimal) -> Ticks:
             value=f"tick {tick:f}",
             fix="correct the instrument's tick, or check that the file holds this instrument",
         )
-    return ticks
+    return attrs.evolve(ticks, tick=tick, lot=lot)
 
 
 def _converted(raw: RawTable, symbol: str, tick: Decimal, lot: Decimal) -> Ticks:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -56,6 +57,23 @@ def connect(path: Path) -> sqlite3.Connection:
             fix="use the version of grinder that wrote it, or a later one",
         )
     return connection
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a file holds a ledger's tables; False for one that a crash left before they were made.
+
+    Raises:
+        LedgerError: the file is something else.
+    """
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    except sqlite3.DatabaseError:
+        tables = 1  # not even a database: let `connect` say so
+    if not tables:
+        return False
+    connect(path).close()
+    return True
 
 
 def rows(connection: sqlite3.Connection, after: int = 0) -> Iterator[LedgerRow]:

@@ -48,10 +48,10 @@ class LedgerJournal:
         self._group = group
 
     def append(self, row: LedgerRow) -> None:
-        """Take one record."""
-        self._pending.append(row)
-        if len(self._pending) >= self._group:
+        """Take one record.  Groups end where an input ends, so no crash can cut an input's events apart."""
+        if len(self._pending) >= self._group and row.cause == row.position:
             self._hand_over()
+        self._pending.append(row)
 
     def commit(self) -> None:
         """Return when every appended record is durable.

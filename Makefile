@@ -1,0 +1,37 @@
+# One runner for people and for CI.  Needs Python 3.11 or later; everything else is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test install check bench lock clean
+
+demo: $(STAMP)  ## accelerated simulation on a generated market, then a replay of its own ledger
+	@$(BIN)/grinder demo
+
+install: $(STAMP)  ## .venv/bin/grinder
+
+$(STAMP): requirements.lock setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+check: $(STAMP)  ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## everything CI runs
+	$(BIN)/python -m pytest -n 2
+
+bench: $(STAMP)  ## the figures of docs/benchmarks.md, as ratios in one run
+	$(BIN)/python -m benchmarks
+
+lock:  ## pin every dependency again, with hashes
+	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --extra data --extra report --extra test --output-file requirements.lock setup.cfg requirements.build.in
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,126 @@
+"""How results are shown to a person: tables, bars and plain sentences.
+
+Law: presentation only; every figure comes from a result and is shown as it is.  What goes to standard output
+is the answer, what goes to standard error is the way there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from grinder.commands.backtest import Progress as ProgressCall
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[ProgressCall]:
+    """A progress bar on standard error, and the function that moves it."""
+    if quiet or not err.is_terminal:
+        yield lambda stage, done, total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def move(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=total)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield move
+
+
+def pairs(title: str, rows: list[tuple[str, str]]) -> Table:
+    """A two-column table."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def backtest_tables(result: dict[str, Any]) -> Iterator[Table]:
+    """The summary of a run as tables."""
+    yield pairs(
+        f"Run {result['run']}",
+        [
+            ("ticks", f"{result['ticks']:,}"),
+            ("orders / fills / cycles", f"{result['orders']:,} / {result['fills']:,} / {result['cycles']:,}"),
+            ("equity start", result["equity_start"]),
+            ("equity end", result["equity_end"]),
+            ("identity residual", result["identity_residual"]),
+            ("records", f"{result['records']:,} ({result['inputs']:,} inputs, {result['events']:,} events)"),
+            ("chain head", result["head"]),
+            ("time", _seconds(result)),
+        ],
+    )
+    names = ("position", "grid_profit", "unpaired_pnl", "fees", "funding", "realised_pnl", "unrealised_pnl")
+    table = Table(title="Symbols", title_justify="left")
+    table.add_column("symbol")
+    for name in names:
+        table.add_column(name.replace("_", " "), justify="right")
+    for symbol, figures in result["symbols"].items():
+        table.add_row(symbol, *(figures[name] for name in names))
+    yield table
+    notes = [
+        f"{symbol}: rows are {note['origin']}"
+        + (
+            f" of {note['bar_seconds']} s; inside a bar the path is open, nearer extreme, other extreme, close"
+            if note["bar_seconds"]
+            else ""
+        )
+        + (f"; {note['off_tick_rows']:,} rows lay between two ticks" if note["off_tick_rows"] else "")
+        for symbol, note in result.get("data", {}).items()
+    ]
+    if notes:
+        yield pairs("Data", [("", note) for note in notes])
+
+
+def _seconds(result: dict[str, Any]) -> str:
+    seconds = result["seconds"]
+    parts = ", ".join(f"{name} {value:.3f} s" for name, value in seconds.items())
+    return f"{parts}; {result['ticks_per_s']:,} ticks/s; peak {result['peak_rss_mb']} MB"
+
+
+def plan_tables(plan: dict[str, Any]) -> Iterator[Table]:
+    """One grid's plan as tables."""
+    yield pairs(
+        f"{plan['symbol']}: {plan['mode']} {plan['spacing']}",
+        [
+            ("orders", str(plan["orders"])),
+            (
+                "profit per grid after fees",
+                f"{plan['profit_per_grid_min_pct']} % to {plan['profit_per_grid_max_pct']} %",
+            ),
+            ("investment", plan["investment"]),
+            ("minimum investment", plan["minimum_investment"]),
+        ],
+    )
+    table = Table()
+    for name in ("level", "buy", "sell", "quantity", "value", "note"):
+        table.add_column(name, justify="right" if name != "note" else "left")
+    rows = [(level, "") for level in plan["levels"]] + [(level, level["reason"]) for level in plan["skipped"]]
+    for level, note in sorted(rows, key=lambda row: -int(row[0]["index"])):
+        table.add_row(
+            str(level["index"]),
+            level["buy_price"],
+            level["sell_price"],
+            level["quantity"],
+            level["value"],
+            note,
+        )
+    yield table

@@ -1,0 +1,101 @@
+"""Holding what the core writes against what a ledger already holds.
+
+Law: every field of every record is compared, in order; the first difference is kept and shown with both
+sides.  Used by the replayer, and by a run that continues an interrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from actors.journal import Journal
+from actors.records import LedgerRow
+
+FIELDS = LedgerRow._fields
+
+
+@attrs.frozen
+class Divergence:
+    """The first record that came out differently.
+
+    Attributes:
+        position, stream: of the record in the ledger (or of the surplus one that was produced).
+        field: first field that differs, in the order of `LedgerRow`; ``record`` when a whole one is missing.
+        expected, actual: what the ledger holds and what was produced, as text; empty for a missing record.
+        cause: position of the input or event that led there.
+    """
+
+    position: int
+    stream: str
+    field: str
+    expected: str
+    actual: str
+    cause: int
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex() if len(value) == 32 else value.decode(errors="replace")
+    return str(value)
+
+
+def difference(expected: LedgerRow | None, actual: LedgerRow | None) -> Divergence | None:
+    """What differs between two records, of which one may be missing; None when nothing does."""
+    if expected is None and actual is None:
+        return None
+    if expected is None or actual is None:
+        row = expected or actual
+        assert row is not None
+        shown = f"{row.topic} {_text(row.state)}"
+        return Divergence(
+            row.position,
+            row.stream,
+            "record",
+            shown if expected else "",
+            shown if actual else "",
+            row.cause,
+        )
+    # The state says more than the hash that follows from it, so fields go in the row's order, chain last.
+    for name, left, right in zip(FIELDS, expected, actual, strict=True):
+        if left != right:
+            return Divergence(
+                expected.position, expected.stream, name, _text(left), _text(right), expected.cause
+            )
+    return None
+
+
+class ComparingJournal:
+    """A journal that compares until the ledger's records are used up, then hands on to another journal.
+
+    Attributes:
+        divergence: the first difference, if there was one; after it nothing is compared or handed on.
+        compared: records that were found equal.
+    """
+
+    def __init__(self, recorded: Iterator[LedgerRow], then: Journal | None = None) -> None:
+        self._recorded = recorded
+        self._then = then
+        self.expected: LedgerRow | None = next(recorded, None)
+        self.divergence: Divergence | None = None
+        self.compared = 0
+
+    def append(self, row: LedgerRow) -> None:
+        """Compare one record, or hand it on when the ledger has no more."""
+        expected = self.expected
+        if expected is not None and self.divergence is None:
+            if row == expected:
+                self.compared += 1
+                self.expected = next(self._recorded, None)
+            else:
+                self.divergence = difference(expected, row)
+        elif self.divergence is None and self._then is not None:
+            self._then.append(row)
+        elif self.divergence is None:
+            self.divergence = difference(None, row)
+
+    def commit(self) -> None:
+        """Make what was handed on durable."""
+        if self._then is not None and self.divergence is None:
+            self._then.commit()
