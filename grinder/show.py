@@ -46,8 +46,8 @@ def progress_bar(quiet: bool) -> Iterator[ProgressCall]:
 def pairs(title: str, rows: list[tuple[str, str]]) -> Table:
     """A two-column table."""
     table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="dim")
-    table.add_column()
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(name, value)
     return table
@@ -68,18 +68,19 @@ def backtest_tables(result: dict[str, Any]) -> Iterator[Table]:
             ("time", _seconds(result)),
         ],
     )
-    names = ("position", "grid_profit", "unpaired_pnl", "fees", "funding", "realised_pnl", "unrealised_pnl")
+    figures = ("position", "grid_profit", "unpaired_pnl", "fees", "funding", "realised_pnl", "unrealised_pnl")
     table = Table(title="Symbols", title_justify="left")
-    table.add_column("symbol")
-    for name in names:
-        table.add_column(name.replace("_", " "), justify="right")
-    for symbol, figures in result["symbols"].items():
-        table.add_row(symbol, *(figures[name] for name in names))
+    table.add_column("")
+    for symbol in result["symbols"]:
+        table.add_column(symbol, justify="right", overflow="fold")
+    for name in figures:
+        label = name.replace("_", " ").replace("pnl", "PnL")
+        table.add_row(label, *(of_symbol[name] for of_symbol in result["symbols"].values()))
     yield table
     notes = [
         f"{symbol}: rows are {note['origin']}"
         + (
-            f" of {note['bar_seconds']} s; inside a bar the path is open, nearer extreme, other extreme, close"
+            f" of {note['bar_seconds']} s; path in a bar: open, nearer extreme, other extreme, close"
             if note["bar_seconds"]
             else ""
         )

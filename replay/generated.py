@@ -13,7 +13,7 @@ from hashlib import sha256
 import attrs
 import numpy as np
 
-from replay.ticks import Ticks, TickOrigin
+from replay.ticks import TickOrigin, Ticks
 
 
 @attrs.frozen(kw_only=True)

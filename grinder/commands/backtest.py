@@ -113,7 +113,13 @@ def load_markets(config: Config, data: Sequence[DataArgument]) -> dict[str, Tick
     scales = {
         symbol: InstrumentScale(tick=one.tick, lot=one.lot) for symbol, one in config.instruments.items()
     }
-    loaded = load(data, symbols=scales, default_symbol=traded[0] if len(traded) == 1 else None)
+    sizes = (
+        config.fills.model.value == "queue"
+        or config.fills.partial.value == "volume"
+        or any(config.instruments[symbol].lot is None for symbol in traded)
+    )
+    default = traded[0] if len(traded) == 1 else None
+    loaded = load(data, symbols=scales, default_symbol=default, sizes=sizes)
     for symbol in traded:
         if symbol not in loaded or not len(loaded[symbol]):
             raise DataError(

@@ -23,7 +23,11 @@ from replay.ticks import Ticks
 
 
 def load(
-    paths: Sequence[DataArgument], *, symbols: Mapping[str, InstrumentScale], default_symbol: str | None
+    paths: Sequence[DataArgument],
+    *,
+    symbols: Mapping[str, InstrumentScale],
+    default_symbol: str | None,
+    sizes: bool = True,
 ) -> dict[str, Ticks]:
     """Read market data.
 
@@ -32,6 +36,7 @@ def load(
         symbols: configured symbols with their steps; when there are none at all, every symbol of the files
             is taken with steps guessed from the data.
         default_symbol: the symbol of files that do not say theirs.
+        sizes: whether the run looks at quantities; without them a format may leave them unread.
 
     Returns:
         symbol -> rows, in order of first appearance.
@@ -43,7 +48,7 @@ def load(
     """
     known = (*symbols, default_symbol) if default_symbol and default_symbol not in symbols else tuple(symbols)
     tables: dict[str, list[RawTable]] = {}
-    for argument, file in _files(paths):
+    for argument, file in _files(paths, sizes):
         raise_fatal(argument.path, file.faults)
         for symbol, table in _assigned(argument, file, known, default_symbol):
             tables.setdefault(symbol, []).append(table)
@@ -57,16 +62,16 @@ def load(
     return loaded
 
 
-def _files(paths: Sequence[DataArgument]) -> Iterator[tuple[DataArgument, RawFile]]:
+def _files(paths: Sequence[DataArgument], sizes: bool) -> Iterator[tuple[DataArgument, RawFile]]:
     for argument in paths:
         if not argument.path.is_dir():
-            yield argument, read_file(argument.path)
+            yield argument, read_file(argument.path, sizes)
             continue
         found = 0
         for path in sorted(argument.path.iterdir()):
             if path.name.startswith(".") or not path.is_file():
                 continue
-            file = read_file(path)
+            file = read_file(path, sizes)
             if any(fault.code == FaultCode.UNKNOWN_FORMAT for fault in file.faults):
                 continue
             found += 1

@@ -68,14 +68,18 @@ def format_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*names, *(layout.name for layout in LAYOUTS)]))
 
 
-def read_file(path: Path) -> RawFile:
+def read_file(path: Path, sizes: bool = True) -> RawFile:
     """One file with everything that is wrong with it; faults do not raise.
+
+    Args:
+        path: the file.
+        sizes: whether quantities are wanted; without them a format may leave them unread, to save memory.
 
     Raises:
         DataError: no such file.
         EnvironmentFault: the file may not be opened, or pyarrow is missing for feather and parquet.
     """
-    source = Source(path)
+    source = Source(path, sizes)
     try:
         found = _read(source)
     except UnreadableError as unreadable:

@@ -26,11 +26,12 @@ HEAD_BYTES = 65_536
 class Source:
     """One data file.
 
-    `faults` fills while the file is unpacked; a source with faults has no usable `data`.
+    `sizes` says whether quantities are wanted; a format that can leave them unread may do so.  `faults` fills while the file is unpacked; a source with faults has no usable `data`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, sizes: bool = True) -> None:
         self.path = path
+        self.sizes = sizes
         self.faults: list[DataFault] = []
         try:
             with path.open("rb") as file:

@@ -25,7 +25,8 @@ from grinder.data.source import ZIP_DAMAGE, Source
 NAME = "npz columns"
 PRICE_DECIMALS = 1
 QTY_DECIMALS = 3
-COLUMNS = ("ts", "price", "qty", "side", "bid", "ask", "bid_qty", "ask_qty")
+COLUMNS = ("ts", "price", "bid", "ask")
+SIZES = ("qty", "side", "bid_qty", "ask_qty")
 DAMAGE = (*ZIP_DAMAGE, ValueError, SyntaxError, TypeError, KeyError, struct.error, TokenError, MemoryError)
 """What a damaged archive can make the zip and npy readers raise (a broken header may ask for any shape)."""
 LOCAL_HEADER = struct.Struct("<26xHH")
@@ -39,7 +40,8 @@ def accepts(source: Source) -> bool:
 
 def read(source: Source) -> RawFile:
     """The columns as they are; side is widened to int64."""
-    held = [name for name in COLUMNS if f"{name}.npy" in source.members]
+    wanted = (*COLUMNS, *SIZES) if source.sizes else COLUMNS
+    held = [name for name in wanted if f"{name}.npy" in source.members]
     try:
         columns = read_members(source.path, held)
     except DAMAGE as error:
@@ -59,7 +61,7 @@ def read(source: Source) -> RawFile:
     if faults or not rows:
         return RawFile(format=NAME, tables=(), rows=rows, time_unit="ns", faults=tuple(faults))
     whole = {name: np.ascontiguousarray(a, dtype=np.int64) for name, a in columns.items()}
-    quoted = {"bid", "ask", "bid_qty", "ask_qty"} <= set(whole)
+    quoted = {"bid", "ask"} <= set(whole) and ("bid_qty" in whole) == ("ask_qty" in whole)
     table = RawTable(
         kind=Kind.MIXED if quoted else Kind.TRADES,
         ts=whole["ts"],
@@ -68,8 +70,8 @@ def read(source: Source) -> RawFile:
         side=whole.get("side"),
         bid=whole["bid"] if quoted else None,
         ask=whole["ask"] if quoted else None,
-        bid_qty=whole["bid_qty"] if quoted else None,
-        ask_qty=whole["ask_qty"] if quoted else None,
+        bid_qty=whole.get("bid_qty") if quoted else None,
+        ask_qty=whole.get("ask_qty") if quoted else None,
         price_decimals=PRICE_DECIMALS,
         qty_decimals=QTY_DECIMALS,
     )
