@@ -77,11 +77,11 @@ class Core:
         """Record an event (cause 0: it is an input, its own cause) and return its position."""
         position = self.position = self.position + 1
         version = self._versions[stream] = self._versions.get(stream, 0) + 1
-        topic = event.TOPIC
+        topic, ts_ns = event.TOPIC, self.now_ns
         state = encode(event)
         cause = cause or position
-        self.chain = chain = chained(self.chain, stream, version, topic, self.now_ns, cause, state)
-        row = (position, stream, version, topic, state, self.now_ns, cause, chain)
+        self.chain = chain = chained(self.chain, stream, version, topic, ts_ns, cause, state)
+        row = (position, stream, version, topic, state, ts_ns, cause, chain)
         self.journal.append(_new_row(LedgerRow, row))
         if type(event) in INTENTS:
             self._intents.append(event)

@@ -40,8 +40,5 @@ def chained(
     previous: bytes, stream: str, version: int, topic: str, ts_ns: int, cause: int, state: bytes
 ) -> bytes:
     """The chain after a record (32 bytes)."""
-    name, kind = stream.encode(), topic.encode()
-    return sha256(
-        b"%b%d:%b%d:%d:%b%d:%d:%d:%b"
-        % (previous, len(name), name, version, len(kind), kind, ts_ns, cause, len(state), state)
-    ).digest()
+    head = f"{len(stream)}:{stream}{version}:{len(topic)}:{topic}{ts_ns}:{cause}:{len(state)}:"
+    return sha256(b"%b%b%b" % (previous, head.encode(), state)).digest()

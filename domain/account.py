@@ -54,7 +54,7 @@ from domain.order_events import (
     OrderTerms,
     Posting,
 )
-from domain.orders import BUY, TERMINAL, OrderStatus, Trigger, next_status
+from domain.orders import BUY, STATUS, TERMINAL, OrderStatus, Trigger, next_status
 from domain.record import Record, record
 from domain.rejection import Refusal, Rejection
 
@@ -208,7 +208,7 @@ def _on_accepted(state: AccountState, event: OrderAccepted) -> AccountState:
     before = state.orders.get(event.client_order_id)
     if before is None:
         return state
-    order = replace(before, status=OrderStatus(event.status), exchange_order_id=event.exchange_order_id)
+    order = replace(before, status=STATUS[event.status], exchange_order_id=event.exchange_order_id)
     return replace(state, orders=state.orders.set(event.client_order_id, order))
 
 
@@ -216,7 +216,7 @@ def _on_closed(state: AccountState, event: OrderClosed) -> AccountState:
     before = state.orders.get(event.client_order_id)
     if before is None:
         return state
-    order = replace(before, status=OrderStatus(event.status), reserved=0)
+    order = replace(before, status=STATUS[event.status], reserved=0)
     return _with_order(state, event.client_order_id, order, before)
 
 
@@ -239,7 +239,7 @@ def _on_filled(state: AccountState, event: OrderFilled) -> AccountState:
         kept = 0
     order = replace(
         before,
-        status=OrderStatus(event.status),
+        status=STATUS[event.status],
         filled_lots=event.filled_lots,
         reserved=min(kept, before.reserved),
         fill_ids=(*before.fill_ids, event.fill_id),
@@ -322,11 +322,10 @@ def margin_needed(state: AccountState, symbol: str, more_buys: int = 0, more_sel
 
 def _submit_linear(state: AccountState, instrument: Instrument, terms: OrderTerms, worth: int) -> Decision:
     more = {"more_buys": worth} if terms.side == BUY else {"more_sells": worth}
-    others = sum(
-        margin_needed(state, s)
-        for s in sorted(state.instruments)
-        if s != terms.symbol and state.instruments[s].kind == LINEAR
-    )
+    others = 0
+    for symbol, other in state.instruments.items():  # a sum does not depend on the map's order
+        if symbol != terms.symbol and other.kind == LINEAR:
+            others += margin_needed(state, symbol)
     needed = others + margin_needed(state, terms.symbol, **more)
     have = available(state, instrument.quote)
     if needed > have and not terms.reduce_only and needed > others + margin_needed(state, terms.symbol):
@@ -574,8 +573,10 @@ def decide(state: AccountState, now_ns: int, message: Record) -> Decision:
 def route(event: Record) -> tuple[str, ...]:
     """Actors that hear of an event, in this order: the portfolio first, so that it knows the holding before
     the grid asks for its next order."""
-    if isinstance(event, (OrderFilled, OrderClosed, OrderRefused)):
-        return (PORTFOLIO, symbol_actor(event.symbol))
-    if isinstance(event, FundingPaid):
-        return (PORTFOLIO,)
-    return ()
+    kind = type(event)
+    if kind in _HEARD_BY_BOTH:
+        return (PORTFOLIO, symbol_actor(event.symbol))  # type: ignore[attr-defined]
+    return (PORTFOLIO,) if kind is FundingPaid else ()
+
+
+_HEARD_BY_BOTH = frozenset({OrderFilled, OrderClosed, OrderRefused})

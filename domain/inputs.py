@@ -18,7 +18,7 @@ CLOCK = "clock"
 
 def symbol_actor(symbol: str) -> str:
     """Stream name of the actor that trades `symbol`."""
-    return f"symbol/{symbol}"
+    return "symbol/" + symbol
 
 
 # --- operator ------------------------------------------------------------------------------------------

@@ -482,6 +482,8 @@ def _decide_fill(state: PortfolioState, now_ns: int, message: OrderFilled) -> De
 
 def _halt_after(state: PortfolioState, event: Record) -> tuple[Record, ...]:
     """The halt that follows from the state after `event`, if it breaches a drawdown limit."""
+    if not (state.session_drawdown_ppm or state.daily_drawdown_ppm):
+        return ()
     after = evolve(state, event)
     if after.halted or not after.session_high:
         return ()
@@ -621,8 +623,11 @@ def decide(state: PortfolioState, now_ns: int, message: Record) -> Decision:
 
 def route(event: Record) -> tuple[str, ...]:
     """Actors that hear of an event."""
-    if isinstance(event, OrderAllowed):
+    kind = type(event)
+    if kind is OrderAllowed:
         return (ACCOUNT,)
+    if kind is InventoryChanged or kind is EquityMarked:
+        return ()
     if isinstance(event, (OrderBlocked, SymbolHalted)):
         return (symbol_actor(event.symbol),)
     if isinstance(event, TradingHalted):

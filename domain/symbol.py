@@ -238,8 +238,8 @@ def inventory(state: SymbolState) -> int:
 
 
 def _with_level(state: SymbolState, at: int, level: Level) -> SymbolState:
-    levels = (*state.levels[:at], level, *state.levels[at + 1 :])
-    if level.waiting == (at in state.waiting):
+    levels = state.levels[:at] + (level,) + state.levels[at + 1 :]  # noqa: RUF005  twice as fast as unpacking
+    if level.waiting == state.levels[at].waiting:
         return replace(state, levels=levels)
     if level.waiting:
         return replace(state, levels=levels, waiting=tuple(sorted((*state.waiting, at))))
@@ -796,11 +796,10 @@ def decide(state: SymbolState, now_ns: int, message: Record) -> Decision:
 
 def route(event: Record) -> tuple[str, ...]:
     """Actors that hear of an event."""
-    if isinstance(event, OrderRequested):
-        return (PORTFOLIO,)
-    if isinstance(event, CancelRequested):
-        return (ACCOUNT,)
-    return ()
+    return _ROUTES.get(type(event), ())
+
+
+_ROUTES: dict[type, tuple[str, ...]] = {OrderRequested: (PORTFOLIO,), CancelRequested: (ACCOUNT,)}
 
 
 def wake(state: SymbolState) -> Wake:

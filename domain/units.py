@@ -52,6 +52,11 @@ def units_text(units: int, decimals: int) -> str:
     return text(from_units(units, decimals))
 
 
+def fixed_text(units: int, decimals: int) -> str:
+    """An amount in units with all its decimals, so that a column of them lines up."""
+    return f"{from_units(units, decimals):f}"
+
+
 def ceil_div(numerator: int, denominator: int) -> int:
     """Quotient rounded towards plus infinity; the denominator is positive."""
     return -(-numerator // denominator)

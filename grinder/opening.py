@@ -135,6 +135,7 @@ def exchange_rules(config: Config, money_decimals: int) -> ExchangeRules:
         model=FillModel(fills.model.value),
         order_latency_ns=fills.order_latency_ms * MS_NS,
         feed_latency_ns=fills.feed_latency_ms * MS_NS,
+        latency_jitter_ns=fills.latency_jitter_ms * MS_NS,
         volume_limited=fills.partial.value == "volume",
         queue_ahead_ppm=rate_ppm(fills.queue_ahead_pct, 10_000, "fills.queue_ahead_pct"),
         fee_asset=fees.asset,

@@ -248,6 +248,7 @@ def execute(
     manifest: dict[str, Any],
     progress: Progress,
     watch: Callable[[Wired], None] = lambda wired: None,
+    steps_per_progress: int = 256,
 ) -> Executed:
     """Run into a folder whose lock is held; returns when the ledger is durable.
 
@@ -272,7 +273,7 @@ def execute(
         journal = _CountingJournal(comparing or writer)
         wired = wire_backtest(config, markets, scales, journal, ledger_id=ledger_id, seed=seed)
         watch(wired)
-        _drive(wired, progress)
+        _drive(wired, progress, steps_per_progress)
         if comparing and comparing.divergence:
             raise RunDiverged(comparing.divergence, folder.path)
     finally:
@@ -290,11 +291,11 @@ def execute(
     return Executed(core.position, journal.inputs, core.chain.hex(), resumed, seconds)
 
 
-def _drive(wired: Wired, progress: Progress) -> None:
+def _drive(wired: Wired, progress: Progress, every: int) -> None:
     run = wired.backtest
     total = max(1, run.end_ns - run.start_ns)
     run.open(wired.opening.commands)
-    run.run(lambda now_ns, position: progress("run", min(now_ns - run.start_ns, total), total))
+    run.run(lambda now_ns, position: progress("run", min(now_ns - run.start_ns, total), total), every)
 
 
 def _check_existing(folder: RunFolder, ledger_id: str) -> int:

@@ -18,7 +18,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from domain.units import units_text
+from domain.units import fixed_text, units_text
 from grinder import __version__
 from grinder.commands.backtest import execute
 from grinder.commands.inspect import replay_run
@@ -72,7 +72,17 @@ def _run(folder: RunFolder, seed: int, speed: float, quiet: bool) -> dict[str, A
     folder.create()
     screen = _Screen(ticks, quiet, speed)
     with screen:
-        done = execute(config, markets, folder, ledger_id, seed, manifest, screen.progress, screen.watch)
+        done = execute(
+            config,
+            markets,
+            folder,
+            ledger_id,
+            seed,
+            manifest,
+            screen.progress,
+            screen.watch,
+            steps_per_progress=4,
+        )
     update(folder.path)
     totals = summary(folder.path)
     result = {
@@ -163,15 +173,16 @@ def _picture(wired: Wired, ticks: Ticks, done: int, total: int) -> RenderableTyp
         style = {"opening": "green", "closing": "red"}.get(level.phase.value, "dim")
         table.add_row(
             str(level.index),
-            units_text(level.buy_ticks * one.tick_size, one.price_decimals),
-            units_text(level.sell_ticks * one.tick_size, one.price_decimals),
+            fixed_text(level.buy_ticks * one.tick_size, one.price_decimals),
+            fixed_text(level.sell_ticks * one.tick_size, one.price_decimals),
             Text(
                 {"opening": "buy rests", "closing": "sell rests"}.get(level.phase.value, level.phase.value),
                 style,
             ),
-            units_text(level.held, one.base_decimals),
+            fixed_text(level.held, one.base_decimals),
             str(level.cycle),
         )
-    price = units_text(portfolio.mark_ticks * one.tick_size, one.price_decimals)
+    price = fixed_text(portfolio.mark_ticks * one.tick_size, one.price_decimals)
     line = f"price {price}   inventory {units_text(portfolio.inventory, one.base_decimals)} {one.base}"
-    return Group(ProgressBar(total=total, completed=done, width=60), Text(line), table)
+    bar = ProgressBar(total=total, completed=done, width=60)
+    return Group(bar, Text(""), Text(line), table)

@@ -115,6 +115,16 @@ class Fills:
             at_most=3_600_000,
         ),
     )
+    latency_jitter_ms: int = field(
+        default=0,
+        metadata=about(
+            "Each way takes up to this much longer, drawn from the run's seed.",
+            unit="ms",
+            example=5,
+            at_least=0,
+            at_most=60_000,
+        ),
+    )
     partial: PartialFills = field(
         default=PartialFills.OFF,
         metadata=about("Whether one trade may fill only a part of an order.", example="off"),

@@ -19,8 +19,8 @@ import orjson
 import sqlite_utils
 
 from actors.records import LedgerRow
-from domain.codec import decode
-from grinder.errors import EnvironmentFault
+from domain.codec import UnknownTopicError, decode
+from grinder.errors import EnvironmentFault, LedgerError
 from grinder.ledger import reading
 from grinder.views.recorder import OpenRecorder, OvertakenError, ViewsRecorder, writing_faults
 from grinder.views.schema import loader, select_all, wrap
@@ -153,9 +153,9 @@ def _catch_up(
     with closing(sqlite3.connect(path)) as stored:
         load = loader(stored)
         view = View(TABLES, load) if position else fresh()
-        source = reading.rows(ledger, after=position)
+        source = _undamaged(reading.rows(ledger, after=position), path.with_name(LEDGER_FILE))
         while batch := list(islice(source, BATCH)):
-            apply_all(view, _decoded(batch))
+            apply_all(view, _decoded(batch, path.with_name(LEDGER_FILE)))
             last = batch[-1]
             recorder.store(view, position, last.position, last.chain)
             position = last.position
@@ -169,11 +169,44 @@ def _catch_up(
     return applied
 
 
-def _decoded(batch: list[LedgerRow]) -> Iterator[LedgerRecord]:
-    """The records that some projection reads."""
+def _undamaged(rows: Iterator[LedgerRow], path: Path) -> Iterator[LedgerRow]:
+    """Rows of the ledger; a page that cannot be read is the ledger's fault, not that of the views."""
+    try:
+        yield from rows
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, error) from error
+
+
+def _decoded(batch: list[LedgerRow], path: Path) -> Iterator[LedgerRecord]:
+    """The records that some projection reads.
+
+    Raises:
+        LedgerError: a newer program wrote one of them, or one is not what its topic says.
+    """
     for position, stream, version, topic, state, ts_ns, cause, _ in batch:
-        if is_read(topic):
-            yield LedgerRecord(position, stream, version, topic, ts_ns, cause, decode(topic, state))
+        if not is_read(topic):
+            continue
+        try:
+            event = decode(topic, state)
+        except UnknownTopicError as error:
+            raise LedgerError(
+                "ledger.unknown_record",
+                str(error),
+                place=f"{path} position {position}",
+                fix="use the version of grinder that wrote it, or a later one",
+            ) from error
+        except ValueError as error:
+            raise _damaged(path, error) from error
+        yield LedgerRecord(position, stream, version, topic, ts_ns, cause, event)
+
+
+def _damaged(path: Path, error: Exception) -> LedgerError:
+    return LedgerError(
+        "ledger.damaged",
+        f"the ledger cannot be read: {error}",
+        place=str(path),
+        fix="run `grinder verify` to find the first bad record",
+    )
 
 
 # --- describing ----------------------------------------------------------------------------------------
