@@ -13,7 +13,7 @@ import pykka
 
 from actors.core_actor import CoreActor, bind
 from actors.journal import Journal
-from actors.records import GENESIS, LedgerRow, chained
+from actors.records import GENESIS, chained, new_row
 from actors.sequencer import Sequencer
 from domain import account, clock, portfolio, symbol
 from domain.codec import encode
@@ -24,9 +24,6 @@ from domain.wake import Wake
 
 RULES: dict[str, ModuleType] = {ACCOUNT: account, PORTFOLIO: portfolio, CLOCK: clock}
 """The aggregate of each actor that exists once; every other actor is a symbol."""
-
-_new_row = tuple.__new__
-"""`LedgerRow(...)` by position at half the cost; it runs once per record."""
 
 
 class Core:
@@ -82,7 +79,7 @@ class Core:
         cause = cause or position
         self.chain = chain = chained(self.chain, stream, version, topic, ts_ns, cause, state)
         row = (position, stream, version, topic, state, ts_ns, cause, chain)
-        self.journal.append(_new_row(LedgerRow, row))
+        self.journal.append(new_row(row))
         if type(event) in INTENTS:
             self._intents.append(event)
         return position

@@ -1,12 +1,14 @@
 """A row of the ledger, and the hash that chains it to the one before.
 
-Law: ``chain = sha256(previous chain, lengths, stream, version, topic, ts_ns, cause, state)``.  The lengths
+Law: ``chain = sha256(previous chain, lengths, version, ts_ns, cause, stream, topic, state)``.  The lengths
 make the preimage unambiguous.  The position is not in it: the order of the chain is the position.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import sha256
+from struct import Struct
 from typing import NamedTuple
 
 GENESIS = b"\0" * 32
@@ -36,9 +38,18 @@ class LedgerRow(NamedTuple):
     chain: bytes
 
 
+new_row = partial(tuple.__new__, LedgerRow)
+"""`LedgerRow._make` at a third of the cost; it runs once per record."""
+
+
 def chained(
     previous: bytes, stream: str, version: int, topic: str, ts_ns: int, cause: int, state: bytes
 ) -> bytes:
     """The chain after a record (32 bytes)."""
-    head = f"{len(stream)}:{stream}{version}:{len(topic)}:{topic}{ts_ns}:{cause}:{len(state)}:"
-    return sha256(b"%b%b%b" % (previous, head.encode(), state)).digest()
+    head = _HEAD(previous, len(stream), len(topic), len(state), version, ts_ns, cause)
+    return sha256(head + (stream + topic).encode() + state).digest()
+
+
+_HEAD = Struct(">32sHHIQqQ").pack
+"""Big-endian, without padding: previous chain, the three lengths, version, time, cause.  Streams and topics
+are ASCII, so their lengths in characters are their lengths in bytes."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from actors.records import GENESIS, LedgerRow, chained
+from actors.records import GENESIS, chained, new_row
 from domain.codec import encode
 from domain.order_events import OrderAllowed, OrderTerms
 from grinder.ledger.recorder import open_application
@@ -54,7 +54,7 @@ def _ours(folder: Path, events: list[OrderAllowed]) -> float:
             state = encode(event)
             chain = chained(chain, "portfolio", position, event.TOPIC, position, position, state)
             rows.append(
-                LedgerRow(position, "portfolio", position, event.TOPIC, state, position, position, chain)
+                new_row((position, "portfolio", position, event.TOPIC, state, position, position, chain))
             )
         recorder.append_rows(rows, epoch)
     seconds = perf_counter() - started

@@ -60,6 +60,8 @@ from domain.rejection import Refusal, Rejection
 
 REMEMBERED_ORDERS = 10_000
 
+NO_FUNDS = "INSUFFICIENT_FUNDS"
+
 
 # --- events --------------------------------------------------------------------------------------------
 
@@ -329,18 +331,20 @@ def _submit_linear(state: AccountState, instrument: Instrument, terms: OrderTerm
     needed = others + margin_needed(state, terms.symbol, **more)
     have = available(state, instrument.quote)
     if needed > have and not terms.reduce_only and needed > others + margin_needed(state, terms.symbol):
-        return _refused(terms, worth, f"margin needed {needed}, available {have} {instrument.quote} units")
+        return _refused(
+            terms, worth, NO_FUNDS, f"margin needed {needed}, available {have} {instrument.quote} units"
+        )
     return (OrderSubmitted(terms=terms, reserve_asset=instrument.quote, reserved=0),)
 
 
-def _refused(terms: OrderTerms, worth: int, detail: str) -> tuple[Record, ...]:
+def _refused(terms: OrderTerms, worth: int, reason: str, detail: str) -> tuple[Record, ...]:
     return (
         OrderRefused(
             client_order_id=terms.client_order_id,
             symbol=terms.symbol,
             side=terms.side,
             notional=worth,
-            reason="INSUFFICIENT_FUNDS",
+            reason=reason,
             detail=detail,
         ),
     )
@@ -349,7 +353,7 @@ def _refused(terms: OrderTerms, worth: int, detail: str) -> tuple[Record, ...]:
 def _decide_submit(state: AccountState, now_ns: int, message: OrderAllowed) -> Decision:
     terms = message.terms
     if terms.client_order_id in state.orders:
-        return Rejection(Refusal.DUPLICATE_ORDER, terms.client_order_id)
+        return _refused(terms, message.notional, "DUPLICATE_ORDER", terms.client_order_id)
     instrument = state.instruments.get(terms.symbol)
     if instrument is None:
         return Rejection(Refusal.UNKNOWN_SYMBOL, terms.symbol)
@@ -359,7 +363,7 @@ def _decide_submit(state: AccountState, now_ns: int, message: OrderAllowed) -> D
     needed = _reservation(instrument, terms.side, terms.price_ticks, terms.lots)
     have = available(state, asset)
     if needed > have:
-        return _refused(terms, message.notional, f"needed {needed}, available {have} {asset} units")
+        return _refused(terms, message.notional, NO_FUNDS, f"needed {needed}, available {have} {asset} units")
     return (OrderSubmitted(terms=terms, reserve_asset=asset, reserved=needed),)
 
 

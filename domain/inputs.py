@@ -275,9 +275,7 @@ def targets(report: Record) -> tuple[str, ...]:
         return (CLOCK,)
     if isinstance(report, ListInstrument):
         return (symbol_actor(report.instrument.symbol), ACCOUNT, PORTFOLIO)
-    if isinstance(report, StartGrid):
-        return (symbol_actor(report.symbol), PORTFOLIO)
-    if isinstance(report, StopGrid):
+    if isinstance(report, (StartGrid, StopGrid)):
         return (symbol_actor(report.symbol),)
     if isinstance(report, TakeCheckpoint):
         return EVERYONE

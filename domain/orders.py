@@ -122,24 +122,32 @@ class Purpose(StrEnum):
     FLATTEN = "4"
 
 
-NO_LEVEL = 0xFFFF
+NO_LEVEL = 0xFFF
 
 
-def client_order_id(
-    ledger_id: str, symbol_index: int, level: int, purpose: Purpose, cycle: int, attempt: int
-) -> str:
-    """Derived id of 32 hex digits: ledger 8, symbol 4, level 4, purpose 1, cycle 9, attempt 6."""
-    return f"{ledger_id}{symbol_index:04x}{level:04x}{purpose.value}{cycle:09x}{attempt:06x}"
+def client_order_id(grid_id: str, level: int, purpose: Purpose, cycle: int, attempt: int) -> str:
+    """Derived id of 32 hex digits: grid 14 (see `grid_id`), level 3, purpose 1, cycle 8, attempt 6."""
+    return f"{grid_id}{level:03x}{purpose.value}{cycle:08x}{attempt:06x}"
+
+
+def grid_id(ledger_id: str, symbol_index: int, run: int) -> str:
+    """The part of its order ids that names a grid: ledger 8, symbol 3, how often it was started 3."""
+    return f"{ledger_id}{symbol_index:03x}{run:03x}"
+
+
+def grid_of(order_id: str) -> str:
+    """The grid an id of ours names."""
+    return order_id[:14]
 
 
 def level_of(order_id: str) -> int:
     """The level an id of ours names; `NO_LEVEL` for orders of the whole grid."""
-    return int(order_id[12:16], 16)
+    return int(order_id[14:17], 16)
 
 
 def purpose_of(order_id: str) -> Purpose:
     """The purpose an id of ours names."""
-    return _PURPOSE[order_id[16]]
+    return _PURPOSE[order_id[17]]
 
 
 _PURPOSE = {purpose.value: purpose for purpose in Purpose}

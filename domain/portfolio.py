@@ -15,7 +15,6 @@ drawdown limit is reached can be solved for and is part of the wake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -24,12 +23,12 @@ from msgspec.structs import replace
 
 from domain.account import FundingPaid
 from domain.clock import DayStarted, MarkDue
+from domain.grid_events import GridConfigured
 from domain.inputs import (
     ACCOUNT,
     HaltTrading,
     OpenPortfolio,
     ResetHalt,
-    StartGrid,
     TickReport,
     symbol_actor,
 )
@@ -43,130 +42,25 @@ from domain.order_events import (
     OrderRequested,
 )
 from domain.orders import BUY, SIGN
-from domain.record import Record, record
+from domain.record import Record
 from domain.rejection import Refusal, Rejection
+from domain.risk_events import (
+    BlockReason,
+    CashChanged,
+    DayOpened,
+    EquityMarked,
+    ExposureReleased,
+    HaltReset,
+    InventoryChanged,
+    PortfolioOpened,
+    StopPricesSet,
+    SymbolHalted,
+    TradingHalted,
+)
 from domain.units import ceil_div
 from domain.wake import ASLEEP, Wake
 
 MINUTE_NS = 60 * 10**9
-
-
-class BlockReason(StrEnum):
-    """Why an order was not allowed, in the order in which the limits are checked."""
-
-    HALTED = "PAUSE_HALTED"
-    """The kill switch is latched."""
-    SYMBOL_HALTED = "PAUSE_SYMBOL_HALTED"
-    """The symbol's stop loss or take profit was reached."""
-    STOP_LOSS = "PAUSE_STOP_LOSS"
-    """The last price is at or beyond the stop loss."""
-    TAKE_PROFIT = "PAUSE_TAKE_PROFIT"
-    """The last price is at or beyond the take profit."""
-    VELOCITY = "THROTTLE_ORDERS_PER_MINUTE"
-    """The orders of the last 60 s reach the limit."""
-    INVENTORY = "PAUSE_INV_CAP"
-    """Holding, resting orders of the same side and this order together pass the cap."""
-    SESSION_DRAWDOWN = "EMERGENCY_DD_SESSION"
-    DAILY_DRAWDOWN = "EMERGENCY_DD_DAILY"
-    NO_MARK = "PAUSE_NO_MARK"
-    """Equity was never marked, so drawdown is undefined."""
-
-
-# --- events --------------------------------------------------------------------------------------------
-
-
-@record("PortfolioOpened/1")
-class PortfolioOpened(Record):
-    """Risk control begins under these limits; 0 switches one off."""
-
-    session_drawdown_ppm: int
-    daily_drawdown_ppm: int
-    inventory_max: int
-    orders_per_minute: int
-    cash: int
-    holdings: tuple[tuple[str, int], ...]
-
-
-@record("StopPricesSet/1")
-class StopPricesSet(Record):
-    """Prices at which a symbol halts, in ticks; 0 is none."""
-
-    symbol: str
-    stop_loss_ticks: int
-    take_profit_ticks: int
-    on_stop: str
-
-
-@record("InventoryChanged/1")
-class InventoryChanged(Record):
-    """A fill moved a holding; totals after it, and what it freed of the resting orders' value."""
-
-    symbol: str
-    side: str
-    inventory: int
-    cash: int
-    price_ticks: int
-    resting_released: int
-
-
-@record("ExposureReleased/1")
-class ExposureReleased(Record):
-    """An order ended with a rest that no longer counts against the inventory limit."""
-
-    symbol: str
-    side: str
-    notional: int
-
-
-@record("CashChanged/1")
-class CashChanged(Record):
-    """Funding changed the cash; total after it."""
-
-    cash: int
-
-
-@record("EquityMarked/1")
-class EquityMarked(Record):
-    """Equity at these prices (symbol, ticks), quote units."""
-
-    equity: int
-    marks: tuple[tuple[str, int], ...]
-
-
-@record("DayOpened/1")
-class DayOpened(Record):
-    """The daily high-water mark starts again from this equity."""
-
-    day: int
-    equity: int
-
-
-@record("SymbolHalted/1")
-class SymbolHalted(Record):
-    """A symbol's stop loss or take profit was reached; its grid is to stop."""
-
-    symbol: str
-    reason: str
-    price_ticks: int
-    on_stop: str
-
-
-@record("TradingHalted/1")
-class TradingHalted(Record):
-    """The kill switch latched: nothing that increases risk is allowed until an operator resets it."""
-
-    reason: str
-    equity: int
-    high_water: int
-    symbols: tuple[str, ...]
-
-
-@record("HaltReset/1")
-class HaltReset(Record):
-    """An operator released the kill switch; high-water marks start again from this equity."""
-
-    operator: str
-    equity: int
 
 
 # --- state ---------------------------------------------------------------------------------------------
@@ -294,7 +188,8 @@ def _on_released(state: PortfolioState, event: ExposureReleased) -> PortfolioSta
 
 
 def _on_cash(state: PortfolioState, event: CashChanged) -> PortfolioState:
-    return replace(state, cash=event.cash)
+    state = replace(state, cash=event.cash)
+    return _raised(state, equity(state))
 
 
 def _marked(state: PortfolioState, marks: tuple[tuple[str, int], ...]) -> PortfolioState:
@@ -508,14 +403,15 @@ def _decide_refused(state: PortfolioState, now_ns: int, message: OrderRefused) -
 
 
 def _decide_funding(state: PortfolioState, now_ns: int, message: FundingPaid) -> Decision:
-    changed = CashChanged(cash=state.cash + message.units)
+    changed = CashChanged(symbol=message.symbol, cash=state.cash + message.units)
     return (changed, *_halt_after(state, changed))
 
 
 def _decide_mark(state: PortfolioState, now_ns: int, message: MarkDue) -> Decision:
-    if not state.opened:
-        return ()
-    worth = equity(_marked(state, message.marks))
+    after = _marked(state, message.marks)
+    if not state.opened or any(r.inventory and not r.mark_ticks for r in after.symbols.values()):
+        return ()  # a holding without a price has no value yet: equity is not known
+    worth = equity(after)
     marked = EquityMarked(equity=worth, marks=message.marks)
     return (marked, *_halt_after(state, marked))
 
@@ -571,7 +467,7 @@ def _decide_list(state: PortfolioState, now_ns: int, message: ListInstrument) ->
     return (InstrumentListed(instrument=message.instrument),)
 
 
-def _decide_start(state: PortfolioState, now_ns: int, message: StartGrid) -> Decision:
+def _decide_start(state: PortfolioState, now_ns: int, message: GridConfigured) -> Decision:
     if message.symbol not in state.symbols:
         return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
     return (
@@ -607,7 +503,7 @@ _DECIDE: dict[type, Callable[[PortfolioState, int, Any], Decision]] = {
     TickReport: _decide_tick,
     OpenPortfolio: _decide_open,
     ListInstrument: _decide_list,
-    StartGrid: _decide_start,
+    GridConfigured: _decide_start,
     HaltTrading: _decide_halt,
     ResetHalt: _decide_reset,
 }

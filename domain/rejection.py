@@ -26,8 +26,6 @@ class Refusal(StrEnum):
     """An execution without quantity or price, or of another symbol or side than its order."""
     OVERFILL = "overfill"
     """More was executed than was ordered."""
-    DUPLICATE_ORDER = "duplicate_order"
-    """A client order id is used a second time."""
     NOT_WORKING = "not_working"
     """A cancel for an order that has already ended."""
     UNKNOWN_SYMBOL = "unknown_symbol"

@@ -12,7 +12,7 @@ import attrs
 
 from domain.grids.spec import BOUNDED, CENTERED, GridSpec
 from domain.inputs import OpenAccount, OpenPortfolio, StartClock, StartGrid
-from domain.instrument import Instrument, ListInstrument
+from domain.instrument import SPOT, Instrument, ListInstrument
 from domain.record import Record
 from domain.units import decimals_of, to_units
 from grinder.config import Config, Grid, GridMode, InitialInventory
@@ -186,11 +186,11 @@ def _open_portfolio(
     cash = balances[config.account.quote]
     for asset, price in sorted(fixed.items()):
         cash += balances.get(asset, 0) * price // 10 ** asset_decimals[asset]
-    holdings = tuple(
-        (symbol, balances[one.base])
-        for symbol, one in sorted(instruments.items())
-        if one.kind == "spot" and balances.get(one.base)
-    )
+    held_through: dict[str, str] = {}  # an asset is counted once, through the first symbol that trades it
+    for symbol, one in sorted(instruments.items()):
+        if one.kind == SPOT and balances.get(one.base):
+            held_through.setdefault(one.base, symbol)
+    holdings = tuple(sorted((symbol, balances[base]) for base, symbol in held_through.items()))
     risk = config.risk
     decimals = asset_decimals[config.account.quote]
     session = risk.session_drawdown_pct if risk else None

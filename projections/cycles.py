@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from domain.grid_events import InventoryAdopted, LevelFilled
 from domain.orders import BUY, OPPOSITE
-from domain.symbol import InventoryAdopted, LevelFilled
 from projections.amounts import ZERO, floored_share, quotient
 from projections.fills import TRADES
 from projections.grids import run_of

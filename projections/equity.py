@@ -6,7 +6,7 @@ the session's high-water mark.
 
 from __future__ import annotations
 
-from domain.portfolio import EquityMarked, InventoryChanged
+from domain.risk_events import EquityMarked, InventoryChanged
 from projections.amounts import ZERO, amount
 from projections.pnl_rows import TOTAL
 from projections.record import Handlers, LedgerRecord, dispatch

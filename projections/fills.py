@@ -7,9 +7,9 @@ profit of the levels this execution closed.
 
 from __future__ import annotations
 
+from domain.grid_events import LevelFilled
 from domain.order_events import OrderFilled
 from domain.orders import NO_LEVEL, level_of
-from domain.symbol import LevelFilled
 from projections.amounts import ZERO, amount
 from projections.listings import asset_decimals, scale
 from projections.record import Handlers, LedgerRecord, dispatch

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from domain.grid_events import GridConfigured, GridStarted, GridStopped, GridStopping
+from domain.grid_state import NEUTRAL, GridStatus
 from domain.orders import SELL
-from domain.portfolio import StopPricesSet
-from domain.symbol import NEUTRAL, GridConfigured, GridStarted, GridStatus, GridStopped, GridStopping
+from domain.risk_events import StopPricesSet
 from projections.levels import LEVELS
 from projections.listings import scale
 from projections.record import Handlers, LedgerRecord, dispatch

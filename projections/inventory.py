@@ -14,7 +14,7 @@ from domain.books import Position, reduce
 from domain.clock import DayStarted
 from domain.instrument import InstrumentListed
 from domain.order_events import OrderFilled
-from domain.portfolio import EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
+from domain.risk_events import EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
 from projections.amounts import ZERO, quotient
 from projections.listings import Scale, scale
 from projections.record import Handlers, LedgerRecord, dispatch

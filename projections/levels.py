@@ -6,11 +6,7 @@ Law: phases move along the same table as in `domain.levels`; they are shown in t
 
 from __future__ import annotations
 
-from domain.instrument import notional, whole_lots
-from domain.levels import LEVEL_TRANSITIONS, LevelPhase, LevelTrigger
-from domain.order_events import OrderRequested
-from domain.orders import BUY, NO_LEVEL, OPPOSITE, SELL, Purpose, purpose_of
-from domain.symbol import (
+from domain.grid_events import (
     GridConfigured,
     GridStarted,
     GridStopping,
@@ -19,6 +15,10 @@ from domain.symbol import (
     LevelFilled,
     LevelReleased,
 )
+from domain.instrument import notional, whole_lots
+from domain.levels import LEVEL_TRANSITIONS, LevelPhase, LevelTrigger
+from domain.order_events import OrderRequested
+from domain.orders import BUY, NO_LEVEL, OPPOSITE, SELL, Purpose, purpose_of
 from projections.amounts import ZERO
 from projections.listings import Scale, scale
 from projections.record import Handlers, LedgerRecord, dispatch

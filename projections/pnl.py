@@ -22,12 +22,12 @@ from __future__ import annotations
 
 from domain.account import FundingPaid
 from domain.clock import DayStarted
+from domain.grid_events import InventoryAdopted, LevelFilled
 from domain.inputs import OpenAccount
 from domain.instrument import InstrumentListed
 from domain.order_events import OrderFilled
 from domain.orders import OPPOSITE, SIGN
-from domain.portfolio import CashChanged, EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
-from domain.symbol import InventoryAdopted, LevelFilled
+from domain.risk_events import CashChanged, EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
 from projections.amounts import ZERO, amount
 from projections.listings import quote_decimals, scale
 from projections.pnl_rows import DAYS, FIGURES, SYMBOLS, TOTAL, add_up, flow, priced, total_row, value

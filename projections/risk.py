@@ -11,7 +11,7 @@ from domain.inputs import OpenAccount
 from domain.instrument import InstrumentListed
 from domain.order_events import OrderAllowed, OrderBlocked
 from domain.orders import BUY
-from domain.portfolio import (
+from domain.risk_events import (
     CashChanged,
     DayOpened,
     EquityMarked,

@@ -197,7 +197,7 @@ class Backtest:
         self._stale = False
         self._clock_at = self.core.clock_wake().at_ns
         if self._clock_at is not None:
-            self._clock_at = max(self._clock_at, self.start_ns)
+            self._clock_at = max(self._clock_at, self.start_ns + self.exchange.rules.feed_latency_ns)
         for feed in self._feeds:
             if feed.orders_changed:
                 feed.orders_changed = False

@@ -27,6 +27,7 @@ fills:
   model: touch              # touch (optimistic), through (pessimistic), queue
   feed_latency_ms: 0
   order_latency_ms: 0
+  latency_jitter_ms: 0      # each way takes up to this much longer, drawn from the seed
   partial: "off"            # "off", or volume: at most the traded volume
   queue_ahead_pct: "100"    # for queue: share of the displayed quantity that is ahead
 

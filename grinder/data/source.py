@@ -26,7 +26,8 @@ HEAD_BYTES = 65_536
 class Source:
     """One data file.
 
-    `sizes` says whether quantities are wanted; a format that can leave them unread may do so.  `faults` fills while the file is unpacked; a source with faults has no usable `data`.
+    `sizes` says whether quantities are wanted; a format that can leave them unread may do so.  `faults` fills
+    while the file is unpacked; a source with faults has no usable `data`.
     """
 
     def __init__(self, path: Path, sizes: bool = True) -> None:

@@ -9,7 +9,7 @@ from small_runs import instrument
 
 from domain.instrument import LINEAR, InstrumentListed
 from domain.order_events import OrderFilled
-from domain.portfolio import InventoryChanged, PortfolioOpened
+from domain.risk_events import InventoryChanged, PortfolioOpened
 from projections.inventory import POSITIONS
 from projections.record import LedgerRecord
 from projections.registry import apply_all, fresh

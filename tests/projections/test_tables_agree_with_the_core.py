@@ -20,10 +20,10 @@ from small_runs import (
     walk,
 )
 
+from domain.grid_events import LevelFilled
 from domain.inputs import HaltTrading, NoAnswerReport, ResetHalt, StopGrid, TickReport
 from domain.order_events import OrderFilled, OrderSubmitted
 from domain.orders import BUY
-from domain.symbol import LevelFilled
 from domain.units import from_units
 from projections.amounts import ZERO
 from projections.cycles import CYCLES

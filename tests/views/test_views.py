@@ -17,7 +17,7 @@ from ledger_files import LedgerFile
 from small_runs import SmallRun, long_spot, neutral_linear
 
 from actors.records import LedgerRow
-from domain.portfolio import EquityMarked
+from domain.risk_events import EquityMarked
 from grinder.errors import EnvironmentFault, LedgerError
 from grinder.views import schema, store
 from grinder.views.store import RebuildResult, digest, open_views, rebuild, update

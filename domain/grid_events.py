@@ -1,0 +1,122 @@
+"""What happens to a grid: the events of a symbol's actor.
+
+Law: names and fields are the storage format of the grid's stream; the rules that write them are in
+`domain/symbol.py`, what they do to its state in `domain/grid_state.py`.
+"""
+
+from __future__ import annotations
+
+from domain.grids.ladder import Ladder
+from domain.record import Record, record
+
+
+@record("GridConfigured/1")
+class GridConfigured(Record):
+    """A grid is laid out and waits for its first price; `run` counts its starts from 0."""
+
+    symbol: str
+    grid_id: str
+    run: int
+    mode: str
+    initial_inventory: str
+    existing_units: int
+    stop_loss_ticks: int
+    take_profit_ticks: int
+    on_stop: str
+    post_only: bool
+    ladder: Ladder
+
+
+@record("GridStarted/1")
+class GridStarted(Record):
+    """The first price placed the grid: `openings` names each level's opening side, lowest level first."""
+
+    symbol: str
+    price_ticks: int
+    openings: tuple[str, ...]
+    stock_lots: int
+    """Lots to buy at the market, so that the levels above the price have something to sell."""
+
+
+@record("InventoryAdopted/1")
+class InventoryAdopted(Record):
+    """A level takes over holdings the account had before the grid, at the price of the start."""
+
+    symbol: str
+    level: int
+    base_units: int
+    price_ticks: int
+    cost: int
+
+
+@record("LevelFilled/1")
+class LevelFilled(Record):
+    """What an execution did to a level.
+
+    Attributes:
+        role: ``open`` or ``close``.
+        base_units, cost: what entered (open) or left (close) the level; cost in quote units.
+        profit: of the closed part, quote units, before fees; 0 for an opening.
+        held, held_cost: what the level holds after it.
+        order_done: its order has nothing left to fill.
+        cycle_done: the cycle is complete; the next opening belongs to a new one.
+    """
+
+    symbol: str
+    level: int
+    cycle: int
+    role: str
+    side: str
+    client_order_id: str
+    fill_id: str
+    price_ticks: int
+    base_units: int
+    cost: int
+    profit: int
+    held: int
+    held_cost: int
+    order_done: bool
+    cycle_done: bool
+
+
+@record("LevelReleased/1")
+class LevelReleased(Record):
+    """A level lost its order without filling it.
+
+    Attributes:
+        waiting: it wants another one.
+        retry_at_ns: not before this time; 0 as soon as the price allows.
+    """
+
+    symbol: str
+    level: int
+    client_order_id: str
+    reason: str
+    waiting: bool
+    retry_at_ns: int
+
+
+@record("LevelDeferred/1")
+class LevelDeferred(Record):
+    """The pause of a level is over but its order would take: it now waits for the price."""
+
+    symbol: str
+    level: int
+
+
+@record("GridStopping/1")
+class GridStopping(Record):
+    """The grid stops: no new orders; `on_stop` says what happens to the rest."""
+
+    symbol: str
+    reason: str
+    on_stop: str
+
+
+@record("GridStopped/1")
+class GridStopped(Record):
+    """The grid has stopped; `inventory` is what it still holds, in base units (signed)."""
+
+    symbol: str
+    reason: str
+    inventory: int

@@ -1,0 +1,127 @@
+"""What risk decides: the events of the portfolio, and the reasons for which it blocks an order.
+
+Law: names and fields are the storage format of the portfolio's stream; the rules that write them are in
+`domain/portfolio.py`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from domain.record import Record, record
+
+
+class BlockReason(StrEnum):
+    """Why an order was not allowed, in the order in which the limits are checked."""
+
+    HALTED = "PAUSE_HALTED"
+    """The kill switch is latched."""
+    SYMBOL_HALTED = "PAUSE_SYMBOL_HALTED"
+    """The symbol's stop loss or take profit was reached."""
+    STOP_LOSS = "PAUSE_STOP_LOSS"
+    """The last price is at or beyond the stop loss."""
+    TAKE_PROFIT = "PAUSE_TAKE_PROFIT"
+    """The last price is at or beyond the take profit."""
+    VELOCITY = "THROTTLE_ORDERS_PER_MINUTE"
+    """The orders of the last 60 s reach the limit."""
+    INVENTORY = "PAUSE_INV_CAP"
+    """Holding, resting orders of the same side and this order together pass the cap."""
+    SESSION_DRAWDOWN = "EMERGENCY_DD_SESSION"
+    DAILY_DRAWDOWN = "EMERGENCY_DD_DAILY"
+    NO_MARK = "PAUSE_NO_MARK"
+    """Equity was never marked, so drawdown is undefined."""
+
+
+@record("PortfolioOpened/1")
+class PortfolioOpened(Record):
+    """Risk control begins under these limits; 0 switches one off."""
+
+    session_drawdown_ppm: int
+    daily_drawdown_ppm: int
+    inventory_max: int
+    orders_per_minute: int
+    cash: int
+    holdings: tuple[tuple[str, int], ...]
+
+
+@record("StopPricesSet/1")
+class StopPricesSet(Record):
+    """Prices at which a symbol halts, in ticks; 0 is none."""
+
+    symbol: str
+    stop_loss_ticks: int
+    take_profit_ticks: int
+    on_stop: str
+
+
+@record("InventoryChanged/1")
+class InventoryChanged(Record):
+    """A fill moved a holding; totals after it, and what it freed of the resting orders' value."""
+
+    symbol: str
+    side: str
+    inventory: int
+    cash: int
+    price_ticks: int
+    resting_released: int
+
+
+@record("ExposureReleased/1")
+class ExposureReleased(Record):
+    """An order ended with a rest that no longer counts against the inventory limit."""
+
+    symbol: str
+    side: str
+    notional: int
+
+
+@record("CashChanged/1")
+class CashChanged(Record):
+    """Funding changed the cash; total after it."""
+
+    symbol: str
+    cash: int
+
+
+@record("EquityMarked/1")
+class EquityMarked(Record):
+    """Equity at these prices (symbol, ticks), quote units."""
+
+    equity: int
+    marks: tuple[tuple[str, int], ...]
+
+
+@record("DayOpened/1")
+class DayOpened(Record):
+    """The daily high-water mark starts again from this equity."""
+
+    day: int
+    equity: int
+
+
+@record("SymbolHalted/1")
+class SymbolHalted(Record):
+    """A symbol's stop loss or take profit was reached; its grid is to stop."""
+
+    symbol: str
+    reason: str
+    price_ticks: int
+    on_stop: str
+
+
+@record("TradingHalted/1")
+class TradingHalted(Record):
+    """The kill switch latched: nothing that increases risk is allowed until an operator resets it."""
+
+    reason: str
+    equity: int
+    high_water: int
+    symbols: tuple[str, ...]
+
+
+@record("HaltReset/1")
+class HaltReset(Record):
+    """An operator released the kill switch; high-water marks start again from this equity."""
+
+    operator: str
+    equity: int
