@@ -7,15 +7,12 @@ evolved, then routed; a refusal is recorded; the rules are all in `domain`.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from domain.codec import state_hash
 from domain.inputs import TakeCheckpoint
 from domain.record import Record, record
 from domain.rejection import MessageRefused, Rejection
-
-if TYPE_CHECKING:
-    from actors.core import Core
 
 
 @record("StateHashed/1")
@@ -25,10 +22,22 @@ class StateHashed(Record):
     sha256: str
 
 
+class Scribe(Protocol):
+    """What a shell needs of the core around it."""
+
+    now_ns: int
+
+    def write(self, stream: str, event: Record, cause: int) -> int:
+        """Record an event and return its position."""
+
+    def tell(self, target: str, cause: int, message: Record) -> None:
+        """Queue a message for an actor."""
+
+
 class CoreActor:
     """Mixed into a runtime's actor class by `bind`: one aggregate module, its state, its stream."""
 
-    def __init__(self, core: Core, stream: str, rules: ModuleType) -> None:
+    def __init__(self, core: Scribe, stream: str, rules: ModuleType) -> None:
         super().__init__()
         self.core = core
         self.stream = stream

@@ -50,6 +50,6 @@ def chained(
     return sha256(head + (stream + topic).encode() + state).digest()
 
 
-_HEAD = Struct(">32sHHIQqQ").pack
+_HEAD = Struct(">32sHHIqqq").pack
 """Big-endian, without padding: previous chain, the three lengths, version, time, cause.  Streams and topics
 are ASCII, so their lengths in characters are their lengths in bytes."""

@@ -2,9 +2,6 @@
 
 Law: nothing is submitted that is not covered, nothing is booked twice, and every change of a balance is a
 posting.  An order ends only on evidence from the exchange.  Funds stay reserved until then.
-
-Orders that have ended are remembered (the last `REMEMBERED_ORDERS` of them), so that late and repeated
-executions still find theirs.
 """
 
 from __future__ import annotations
@@ -12,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from immutables import Map
-from msgspec.structs import replace
-
+from domain.account_state import AccountState, Order, evolve, initial, reservation
 from domain.books import Position, fill_postings, posting, reduce
 from domain.inputs import (
     PORTFOLIO,
@@ -30,19 +24,13 @@ from domain.inputs import (
     OrderRejectedReport,
     symbol_actor,
 )
-from domain.instrument import (
-    LINEAR,
-    Instrument,
-    InstrumentListed,
-    ListInstrument,
-    fee_units,
-    margin_units,
-    notional,
-)
+from domain.instrument import LINEAR, Instrument, InstrumentListed, ListInstrument, margin_units, notional
 from domain.order_events import (
+    AccountOpened,
     CancelRejected,
     CancelRequested,
     CancelSubmitted,
+    FundingPaid,
     OrderAccepted,
     OrderAllowed,
     OrderAmended,
@@ -52,257 +40,19 @@ from domain.order_events import (
     OrderRefused,
     OrderSubmitted,
     OrderTerms,
-    Posting,
 )
-from domain.orders import BUY, STATUS, TERMINAL, OrderStatus, Trigger, next_status
-from domain.record import Record, record
+from domain.orders import BUY, TERMINAL, Trigger, next_status
+from domain.record import Record
 from domain.rejection import Refusal, Rejection
 
-REMEMBERED_ORDERS = 10_000
+__all__ = ["AccountState", "Order", "available", "decide", "evolve", "initial", "margin_needed", "route"]
 
 NO_FUNDS = "INSUFFICIENT_FUNDS"
-
-
-# --- events --------------------------------------------------------------------------------------------
-
-
-@record("AccountOpened/1")
-class AccountOpened(Record):
-    """The books begin with these balances."""
-
-    ledger_id: str
-    exchange: str
-    quote: str
-    postings: tuple[Posting, ...]
-
-
-@record("FundingPaid/1")
-class FundingPaid(Record):
-    """Funding is booked; positive units were received."""
-
-    funding_id: str
-    symbol: str
-    rate_ppm: int
-    units: int
-    postings: tuple[Posting, ...]
-
-
-# --- state ---------------------------------------------------------------------------------------------
-
-
-class Order(msgspec.Struct, frozen=True):
-    """One order as the books know it.  `reserved` is what is still set aside for its unfilled rest."""
-
-    symbol: str
-    side: str
-    price_ticks: int
-    lots: int
-    status: OrderStatus
-    reserve_asset: str
-    reserved: int
-    filled_lots: int = 0
-    exchange_order_id: str = ""
-    fill_ids: tuple[str, ...] = ()
-
-
-class AccountState(msgspec.Struct, frozen=True):
-    """Everything the account knows.
-
-    Attributes:
-        balances: units by account name (see `domain.books`); every posting changes two of them.
-        reserved: units set aside for open orders, by asset.
-        open_buys, open_sells: value of open orders of perpetuals in quote units, by symbol.
-        ended: order ids by the sequence in which they ended, for forgetting the oldest.
-    """
-
-    opened: bool = False
-    quote: str = ""
-    instruments: Map[str, Instrument] = Map()
-    balances: Map[str, int] = Map()
-    reserved: Map[str, int] = Map()
-    positions: Map[str, Position] = Map()
-    open_buys: Map[str, int] = Map()
-    open_sells: Map[str, int] = Map()
-    orders: Map[str, Order] = Map()
-    ended: Map[int, str] = Map()
-    ended_count: int = 0
-    funding_ids: Map[str, bool] = Map()
-
-
-def initial() -> AccountState:
-    """The state before any record."""
-    return AccountState()
-
-
-# --- evolve --------------------------------------------------------------------------------------------
-
-
-def _posted(balances: Map[str, int], postings: tuple[Posting, ...]) -> Map[str, int]:
-    for entry in postings:
-        debit, credit = entry.debit, entry.credit
-        # `fees`, `funding` and `opening` collect several assets; the asset keeps them apart.
-        if ":" not in debit:
-            debit = f"{debit}:{entry.asset}"
-        if ":" not in credit:
-            credit = f"{credit}:{entry.asset}"
-        balances = balances.set(debit, balances.get(debit, 0) + entry.amount)
-        balances = balances.set(credit, balances.get(credit, 0) - entry.amount)
-    return balances
-
-
-def _with_order(state: AccountState, order_id: str, order: Order, before: Order | None) -> AccountState:
-    """State with `order` stored and reservations, open values and the memory of ended orders moved along."""
-    asset = order.reserve_asset
-    reserved = state.reserved
-    delta = order.reserved - (before.reserved if before else 0)
-    if delta:
-        reserved = reserved.set(asset, reserved.get(asset, 0) + delta)
-    orders, ended, count = state.orders.set(order_id, order), state.ended, state.ended_count
-    if order.status in TERMINAL and (before is None or before.status not in TERMINAL):
-        ended, count = ended.set(count, order_id), count + 1
-        oldest = count - 1 - REMEMBERED_ORDERS
-        if oldest in ended:
-            orders, ended = orders.delete(ended[oldest]), ended.delete(oldest)
-    instrument = state.instruments[order.symbol]
-    if instrument.kind != LINEAR:
-        return replace(state, orders=orders, reserved=reserved, ended=ended, ended_count=count)
-    sides = state.open_buys if order.side == BUY else state.open_sells
-    change = _open_value(instrument, order) - (_open_value(instrument, before) if before else 0)
-    sides = sides.set(order.symbol, sides.get(order.symbol, 0) + change)
-    if order.side == BUY:
-        return replace(
-            state, orders=orders, reserved=reserved, ended=ended, ended_count=count, open_buys=sides
-        )
-    return replace(state, orders=orders, reserved=reserved, ended=ended, ended_count=count, open_sells=sides)
-
-
-def _open_value(instrument: Instrument, order: Order) -> int:
-    if order.status in TERMINAL:
-        return 0
-    return notional(instrument, order.price_ticks, order.lots - order.filled_lots)
-
-
-def _on_opened(state: AccountState, event: AccountOpened) -> AccountState:
-    balances = _posted(state.balances, event.postings)
-    return replace(state, opened=True, quote=event.quote, balances=balances)
-
-
-def _on_listed(state: AccountState, event: InstrumentListed) -> AccountState:
-    instrument = event.instrument
-    return replace(state, instruments=state.instruments.set(instrument.symbol, instrument))
-
-
-def _on_submitted(state: AccountState, event: OrderSubmitted) -> AccountState:
-    terms = event.terms
-    order = Order(
-        symbol=terms.symbol,
-        side=terms.side,
-        price_ticks=terms.price_ticks,
-        lots=terms.lots,
-        status=OrderStatus.PENDING,
-        reserve_asset=event.reserve_asset,
-        reserved=event.reserved,
-    )
-    return _with_order(state, terms.client_order_id, order, None)
-
-
-def _on_accepted(state: AccountState, event: OrderAccepted) -> AccountState:
-    before = state.orders.get(event.client_order_id)
-    if before is None:
-        return state
-    order = replace(before, status=STATUS[event.status], exchange_order_id=event.exchange_order_id)
-    return replace(state, orders=state.orders.set(event.client_order_id, order))
-
-
-def _on_closed(state: AccountState, event: OrderClosed) -> AccountState:
-    before = state.orders.get(event.client_order_id)
-    if before is None:
-        return state
-    order = replace(before, status=STATUS[event.status], reserved=0)
-    return _with_order(state, event.client_order_id, order, before)
-
-
-def _on_filled(state: AccountState, event: OrderFilled) -> AccountState:
-    state = replace(state, balances=_posted(state.balances, event.postings))
-    before = state.orders.get(event.client_order_id)
-    if before is None:
-        return state
-    instrument = state.instruments[event.symbol]
-    if instrument.kind == LINEAR:
-        signed = event.lots * instrument.base_per_lot
-        cost = notional(instrument, event.price_ticks, event.lots)
-        if event.side != BUY:
-            signed, cost = -signed, -cost
-        position, _ = reduce(state.positions.get(event.symbol, Position()), signed, cost)
-        state = replace(state, positions=state.positions.set(event.symbol, position))
-    if before.reserved and event.unfilled_lots:
-        kept = _reservation(instrument, before.side, before.price_ticks, event.unfilled_lots)
-    else:
-        kept = 0
-    order = replace(
-        before,
-        status=STATUS[event.status],
-        filled_lots=event.filled_lots,
-        reserved=min(kept, before.reserved),
-        fill_ids=(*before.fill_ids, event.fill_id),
-    )
-    return _with_order(state, event.client_order_id, order, before)
-
-
-def _on_unknown(state: AccountState, event: OrderOutcomeUnknown) -> AccountState:
-    before = state.orders.get(event.client_order_id)
-    if before is None:
-        return state
-    order = replace(before, status=OrderStatus.UNKNOWN)
-    return replace(state, orders=state.orders.set(event.client_order_id, order))
-
-
-def _on_amended(state: AccountState, event: OrderAmended) -> AccountState:
-    before = state.orders.get(event.client_order_id)
-    if before is None:
-        return state
-    order = replace(before, price_ticks=event.price_ticks, lots=event.lots, reserved=event.reserved)
-    return _with_order(state, event.client_order_id, order, before)
-
-
-def _on_funding(state: AccountState, event: FundingPaid) -> AccountState:
-    return replace(
-        state,
-        balances=_posted(state.balances, event.postings),
-        funding_ids=state.funding_ids.set(event.funding_id, True),
-    )
-
-
-_EVOLVE: dict[type, Callable[[AccountState, Any], AccountState]] = {
-    AccountOpened: _on_opened,
-    InstrumentListed: _on_listed,
-    OrderSubmitted: _on_submitted,
-    OrderAccepted: _on_accepted,
-    OrderClosed: _on_closed,
-    OrderFilled: _on_filled,
-    OrderOutcomeUnknown: _on_unknown,
-    OrderAmended: _on_amended,
-    FundingPaid: _on_funding,
-}
-
-
-def evolve(state: AccountState, event: Record) -> AccountState:
-    """The state after an event; events that change nothing here leave it as it is."""
-    step = _EVOLVE.get(type(event))
-    return step(state, event) if step else state
 
 
 # --- decide --------------------------------------------------------------------------------------------
 
 Decision = tuple[Record, ...] | Rejection
-
-
-def _reservation(instrument: Instrument, side: str, price_ticks: int, lots: int) -> int:
-    """What a spot order sets aside: quote units with the larger fee for a buy, base units for a sell."""
-    if side == BUY:
-        worth = notional(instrument, price_ticks, lots)
-        return worth + fee_units(worth, max(instrument.maker_fee_ppm, instrument.taker_fee_ppm, 0))
-    return lots * instrument.base_per_lot
 
 
 def available(state: AccountState, asset: str) -> int:
@@ -360,7 +110,7 @@ def _decide_submit(state: AccountState, now_ns: int, message: OrderAllowed) -> D
     if instrument.kind == LINEAR:
         return _submit_linear(state, instrument, terms, message.notional)
     asset = instrument.quote if terms.side == BUY else instrument.base
-    needed = _reservation(instrument, terms.side, terms.price_ticks, terms.lots)
+    needed = reservation(instrument, terms.side, terms.price_ticks, terms.lots)
     have = available(state, asset)
     if needed > have:
         return _refused(terms, message.notional, NO_FUNDS, f"needed {needed}, available {have} {asset} units")
@@ -488,7 +238,7 @@ def _decide_amended(state: AccountState, now_ns: int, message: OrderAmendedRepor
         return Rejection(Refusal.ILLEGAL_TRANSITION, f"{order.status} amended to {message.lots} lots")
     instrument = state.instruments[order.symbol]
     left = message.lots - order.filled_lots
-    kept = 0 if instrument.kind == LINEAR else _reservation(instrument, order.side, message.price_ticks, left)
+    kept = 0 if instrument.kind == LINEAR else reservation(instrument, order.side, message.price_ticks, left)
     return (
         OrderAmended(
             client_order_id=message.client_order_id,

@@ -200,5 +200,26 @@ class CancelRejected(Record):
     text: str
 
 
+@record("AccountOpened/1")
+class AccountOpened(Record):
+    """The books begin with these balances."""
+
+    ledger_id: str
+    exchange: str
+    quote: str
+    postings: tuple[Posting, ...]
+
+
+@record("FundingPaid/1")
+class FundingPaid(Record):
+    """Funding is booked; positive units were received."""
+
+    funding_id: str
+    symbol: str
+    rate_ppm: int
+    units: int
+    postings: tuple[Posting, ...]
+
+
 INTENTS: frozenset[type[Record]] = frozenset({OrderSubmitted, CancelSubmitted})
 """Events an exchange session acts on, once they are durable."""

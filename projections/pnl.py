@@ -20,12 +20,11 @@ a few, the residual is that of the moment before.
 
 from __future__ import annotations
 
-from domain.account import FundingPaid
 from domain.clock import DayStarted
 from domain.grid_events import InventoryAdopted, LevelFilled
 from domain.inputs import OpenAccount
 from domain.instrument import InstrumentListed
-from domain.order_events import OrderFilled
+from domain.order_events import FundingPaid, OrderFilled
 from domain.orders import OPPOSITE, SIGN
 from domain.risk_events import CashChanged, EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
 from projections.amounts import ZERO, amount

@@ -232,6 +232,9 @@ class Backtest:
         if turn == CORE_TURN and feed.next_tick is not None:
             row = feed.next_tick
             feed.core_row = row + 1
+            if not feed.latency_ns:
+                # The exchange saw the row first, even if it had no order there to notice it by.
+                feed.exchange_row = max(feed.exchange_row, row + 1)
             self._tick(feed, int(feed.ticks.price[row]))
         elif feed.next_touch is not None:
             row = feed.next_touch

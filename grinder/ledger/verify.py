@@ -7,6 +7,7 @@ rewritten as a whole with a valid chain, can only be told by a head kept elsewhe
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def verify(
             position, chain = row.position, row.chain
             if progress and position % 4096 == 0:
                 progress(position)
-    except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+    except (sqlite3.DatabaseError, struct.error, TypeError, ValueError, AttributeError) as error:
         return Verdict(False, position, chain.hex(), position + 1, f"the file is damaged: {error}")
     finally:
         connection.close()

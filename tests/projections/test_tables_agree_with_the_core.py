@@ -234,7 +234,9 @@ def test_a_second_run_of_a_grid_replaces_levels_and_begins_new_cycles() -> None:
     while backtest.step(START + 2 * HOUR):
         pass
     learn = backtest.runtime.learn
-    learn(StopGrid(symbol=SYMBOL, on_stop="keep", reason="test"), backtest.now_ns)
+    learn(StopGrid(symbol=SYMBOL, on_stop="cancel", reason="test"), backtest.now_ns)
+    while backtest.step(backtest.now_ns):
+        pass  # the cancels arrive and are confirmed
     learn(start_grid(rules, count=4), backtest.now_ns)
     view = project(run.rows)
     config = view.of(CONFIGS).get(SYMBOL)
