@@ -86,9 +86,7 @@ class Core:
 
     def tell(self, target: str, cause: int, message: Record) -> None:
         """Queue a message for an actor, starting a symbol's actor when it is first spoken to."""
-        ref = self._refs.get(target)
-        if ref is None:
-            ref = self._start(target)
+        ref = self._refs.get(target) or self._start(target)
         ref.tell((cause, message))
 
     def _start(self, name: str) -> pykka.ActorRef[Any]:

@@ -54,17 +54,17 @@ class CoreActor:
             core.write(self.stream, StateHashed(sha256=state_hash(self.state)), cause)
             return
         decision = self._decide(self.state, core.now_ns, content)
-        if isinstance(decision, Rejection):
+        if type(decision) is Rejection:
             refused = MessageRefused(
                 topic=content.TOPIC, reason=decision.reason.value, detail=decision.detail
             )
             core.write(self.stream, refused, cause)
             return
-        evolve, route, stream = self._evolve, self._route, self.stream
+        state, stream = self.state, self.stream
         for event in decision:
             position = core.write(stream, event, cause)
-            self.state = evolve(self.state, event)
-            for target in route(event):
+            self.state = state = self._evolve(state, event)
+            for target in self._route(event):
                 core.tell(target, position, event)
 
 

@@ -44,14 +44,13 @@ _encoder = msgspec.json.Encoder(order="sorted")
 _decoders: dict[str, Callable[[bytes | str], Any]] = {}
 
 
-def encode(event: Record) -> bytes:
-    """Canonical bytes of a record: sorted keys, no spaces, the same as
-    ``orjson.dumps(cattrs.unstructure(event), OPT_SORT_KEYS)`` at half the cost (a test holds them equal).
+encode: Callable[[Record], bytes] = _encoder.encode
+"""Canonical bytes of a record: sorted keys, no spaces, the same as
+``orjson.dumps(cattrs.unstructure(event), OPT_SORT_KEYS)`` at half the cost (a test holds them equal).
 
-    Raises:
-        TypeError, OverflowError: a field is no int within 64 bits, str, bool or tuple of these.
-    """
-    return _encoder.encode(event)
+Raises:
+    TypeError, OverflowError: a field is no int within 64 bits, str, bool or tuple of these.
+"""
 
 
 def decode(topic: str, state: bytes | str) -> Any:

@@ -266,9 +266,8 @@ EVERYONE = ("*",)
 
 def targets(report: Record) -> tuple[str, ...]:
     """Actors that receive an input, in this order."""
-    kind = type(report)
-    if kind in _ACCOUNT_REPORTS:
-        return (ACCOUNT,)
+    if type(report) in _ACCOUNT_REPORTS:
+        return _ACCOUNT_ALONE
     if isinstance(report, TickReport):
         return (symbol_actor(report.symbol), PORTFOLIO)
     if isinstance(report, (ClockReport, StartClock)):
@@ -285,3 +284,4 @@ def targets(report: Record) -> tuple[str, ...]:
 
 
 _ACCOUNT_REPORTS = frozenset(EXCHANGE_REPORTS)
+_ACCOUNT_ALONE = (ACCOUNT,)
