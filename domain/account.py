@@ -18,6 +18,7 @@ from domain.inputs import (
     FundingReport,
     NoAnswerReport,
     OpenAccount,
+    OrderAbsentReport,
     OrderAcceptedReport,
     OrderAmendedReport,
     OrderCancelledReport,
@@ -60,6 +61,16 @@ def available(state: AccountState, asset: str) -> int:
     return state.balances.get(f"wallet:{asset}", 0) - state.reserved.get(asset, 0)
 
 
+def spendable(state: AccountState, asset: str) -> int:
+    """Units of an asset for a spot order: what backs perpetual positions and orders is not for spending."""
+    free = available(state, asset)
+    if asset == state.quote:
+        for symbol, instrument in state.instruments.items():  # a sum does not depend on the map's order
+            if instrument.kind == LINEAR:
+                free -= margin_needed(state, symbol)
+    return free
+
+
 def margin_needed(state: AccountState, symbol: str, more_buys: int = 0, more_sells: int = 0) -> int:
     """Margin of a symbol's position and open orders, quote units: the worse of its two sides.
 
@@ -94,6 +105,7 @@ def _refused(terms: OrderTerms, worth: int, reason: str, detail: str) -> tuple[R
             symbol=terms.symbol,
             side=terms.side,
             notional=worth,
+            lots=terms.lots,
             reason=reason,
             detail=detail,
         ),
@@ -111,7 +123,7 @@ def _decide_submit(state: AccountState, now_ns: int, message: OrderAllowed) -> D
         return _submit_linear(state, instrument, terms, message.notional)
     asset = instrument.quote if terms.side == BUY else instrument.base
     needed = reservation(instrument, terms.side, terms.price_ticks, terms.lots)
-    have = available(state, asset)
+    have = spendable(state, asset)
     if needed > have:
         return _refused(terms, message.notional, NO_FUNDS, f"needed {needed}, available {have} {asset} units")
     return (OrderSubmitted(terms=terms, reserve_asset=asset, reserved=needed),)
@@ -162,6 +174,10 @@ def _decide_rejected(state: AccountState, now_ns: int, message: OrderRejectedRep
 def _decide_cancelled(state: AccountState, now_ns: int, message: OrderCancelledReport) -> Decision:
     trigger = Trigger.EXPIRED if message.reason == "expired" else Trigger.CANCELLED
     return _close(state, message.client_order_id, trigger, message.reason, "")
+
+
+def _decide_absent(state: AccountState, now_ns: int, message: OrderAbsentReport) -> Decision:
+    return _close(state, message.client_order_id, Trigger.NOT_FOUND, "absent", message.evidence)
 
 
 def _check_fill(order: Order | None, message: FillReport) -> Rejection | None:
@@ -238,13 +254,18 @@ def _decide_amended(state: AccountState, now_ns: int, message: OrderAmendedRepor
         return Rejection(Refusal.ILLEGAL_TRANSITION, f"{order.status} amended to {message.lots} lots")
     instrument = state.instruments[order.symbol]
     left = message.lots - order.filled_lots
+    before = notional(instrument, order.price_ticks, order.lots - order.filled_lots)
     kept = 0 if instrument.kind == LINEAR else reservation(instrument, order.side, message.price_ticks, left)
     return (
         OrderAmended(
             client_order_id=message.client_order_id,
+            symbol=order.symbol,
+            side=order.side,
             price_ticks=message.price_ticks,
             lots=message.lots,
             reserved=kept,
+            notional_change=notional(instrument, message.price_ticks, left) - before,
+            lots_change=message.lots - order.lots,
         ),
     )
 
@@ -312,6 +333,7 @@ _DECIDE: dict[type, Callable[[AccountState, int, Any], Decision]] = {
     OrderAmendedReport: _decide_amended,
     FillReport: _decide_fill,
     NoAnswerReport: _decide_no_answer,
+    OrderAbsentReport: _decide_absent,
     FundingReport: _decide_funding,
 }
 
@@ -330,7 +352,8 @@ def route(event: Record) -> tuple[str, ...]:
     kind = type(event)
     if kind in _HEARD_BY_BOTH:
         return (PORTFOLIO, symbol_actor(event.symbol))  # type: ignore[attr-defined]
-    return (PORTFOLIO,) if kind is FundingPaid else ()
+    return (PORTFOLIO,) if kind in _HEARD_BY_PORTFOLIO else ()
 
 
 _HEARD_BY_BOTH = frozenset({OrderFilled, OrderClosed, OrderRefused})
+_HEARD_BY_PORTFOLIO = frozenset({FundingPaid, OrderAmended})

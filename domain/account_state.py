@@ -87,15 +87,15 @@ def reservation(instrument: Instrument, side: str, price_ticks: int, lots: int) 
 
 def _posted(balances: Map[str, int], postings: tuple[Posting, ...]) -> Map[str, int]:
     for entry in postings:
-        debit, credit = entry.debit, entry.credit
-        # `fees`, `funding` and `opening` collect several assets; the asset keeps them apart.
-        if ":" not in debit:
-            debit = f"{debit}:{entry.asset}"
-        if ":" not in credit:
-            credit = f"{credit}:{entry.asset}"
+        debit, credit = _kept_apart(entry.debit, entry.asset), _kept_apart(entry.credit, entry.asset)
         balances = balances.set(debit, balances.get(debit, 0) + entry.amount)
         balances = balances.set(credit, balances.get(credit, 0) - entry.amount)
     return balances
+
+
+def _kept_apart(account: str, asset: str) -> str:
+    """An account's balance in one asset; a wallet holds one asset only and is named after it."""
+    return account if account.startswith("wallet:") else f"{account}:{asset}"
 
 
 def _with_order(state: AccountState, order_id: str, order: Order, before: Order | None) -> AccountState:

@@ -66,7 +66,7 @@ def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record
     levels = [state.levels[at] for at in state.waiting]
     levels.sort(key=lambda x: (abs(price_of(x, next_side(x)) - price_ticks), x.index))
     for level in levels:
-        rests = not state.post_only or may_rest(level, next_side(level), price_ticks)
+        rests = may_rest(level, next_side(level), price_ticks)
         if level.retry_at_ns > now_ns:
             continue
         if rests:

@@ -50,6 +50,7 @@ class SymbolState(msgspec.Struct, frozen=True):
         grid_id: what its order ids begin with.
         runs: how often it was started.
         waiting: indices (into `levels`) of the levels that want an order.
+        stock_from: index of the first level that was at or above the price of the start.
         grid_order: id of the working order of the whole grid (initial inventory, flatten), or empty.
         stop_reason, stop_action: why and how the grid stops.
     """
@@ -65,6 +66,7 @@ class SymbolState(msgspec.Struct, frozen=True):
     status: GridStatus = GridStatus.NEW
     levels: tuple[Level, ...] = ()
     waiting: tuple[int, ...] = ()
+    stock_from: int = 0
     grid_order: str = ""
     grid_attempt: int = 0
     stop_reason: str = ""
@@ -120,7 +122,13 @@ def _on_started(state: SymbolState, event: GridStarted) -> SymbolState:
         replace(level, opening=opening, waiting=True)
         for level, opening in zip(state.levels, event.openings, strict=True)
     )
-    return replace(state, status=GridStatus.RUNNING, levels=levels, waiting=tuple(range(len(levels))))
+    return replace(
+        state,
+        status=GridStatus.RUNNING,
+        levels=levels,
+        waiting=tuple(range(len(levels))),
+        stock_from=sum(level.buy_ticks < event.price_ticks for level in levels),
+    )
 
 
 def _on_requested(state: SymbolState, event: OrderRequested) -> SymbolState:
@@ -151,7 +159,10 @@ def _on_filled(state: SymbolState, event: LevelFilled) -> SymbolState:
         after = replace(level, held=event.held)
         changes["phase"] = LevelPhase.HOLDING if closable(state, after) else LevelPhase.INITIAL
     elif event.order_done and level.order_id == event.client_order_id:
-        phase = LEVEL_TRANSITIONS.get((level.phase, LevelTrigger.FILLED), level.phase)
+        after = replace(level, held=event.held)
+        opened_too_little = event.role == "open" and not closable(state, after)
+        trigger = LevelTrigger.ENDED_EMPTY if opened_too_little else LevelTrigger.FILLED
+        phase = LEVEL_TRANSITIONS.get((level.phase, trigger), level.phase)
         changes.update(phase=phase, order_id="")
     if event.cycle_done:
         changes.update(cycle=level.cycle + 1, attempt=0)

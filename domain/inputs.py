@@ -223,6 +223,14 @@ class NoAnswerReport(Record):
     client_order_id: str
 
 
+@record("OrderAbsentReport/1")
+class OrderAbsentReport(Record):
+    """The exchange has been shown not to hold an order whose outcome was unknown."""
+
+    client_order_id: str
+    evidence: str
+
+
 @record("FundingReport/1")
 class FundingReport(Record):
     """Funding was exchanged on a perpetual position; positive units were received."""
@@ -242,6 +250,7 @@ EXCHANGE_REPORTS: tuple[type[Record], ...] = (
     OrderAmendedReport,
     FillReport,
     NoAnswerReport,
+    OrderAbsentReport,
     FundingReport,
 )
 

@@ -79,6 +79,7 @@ class OrderRefused(Record):
     symbol: str
     side: str
     notional: int
+    lots: int
     reason: str
     detail: str
 
@@ -166,12 +167,16 @@ class OrderOutcomeUnknown(Record):
 
 @record("OrderAmended/1")
 class OrderAmended(Record):
-    """The exchange changed a resting order in place."""
+    """The exchange changed a resting order in place; the changes are of its unfilled rest."""
 
     client_order_id: str
+    symbol: str
+    side: str
     price_ticks: int
     lots: int
     reserved: int
+    notional_change: int
+    lots_change: int
 
 
 @record("CancelRequested/1")

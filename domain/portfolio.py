@@ -31,6 +31,7 @@ from domain.instrument import PPM, InstrumentListed, ListInstrument, notional, v
 from domain.order_events import (
     FundingPaid,
     OrderAllowed,
+    OrderAmended,
     OrderBlocked,
     OrderClosed,
     OrderFilled,
@@ -82,9 +83,11 @@ def _breach(state: PortfolioState, worth: int) -> BlockReason | None:
     return None
 
 
-def _reduces(risk: SymbolRisk, side: str, base_units: int) -> bool:
-    """Whether an order strictly lowers the holding without flipping it."""
-    return risk.inventory * SIGN[side] < 0 and base_units <= abs(risk.inventory)
+def _reduces(risk: SymbolRisk, side: str, lots: int) -> bool:
+    """Whether an order, together with those resting on its side, lowers the holding without flipping it."""
+    resting = risk.resting_buy_lots if side == BUY else risk.resting_sell_lots
+    units = (resting + lots) * risk.instrument.base_per_lot
+    return risk.inventory * SIGN[side] < 0 and units <= abs(risk.inventory)
 
 
 def _velocity_block(state: PortfolioState, now_ns: int) -> Block | None:
@@ -134,16 +137,16 @@ def _block(
 ) -> Block | None:
     """The first limit an order fails, the order of `BlockReason`."""
     terms = message.terms
-    reducing = _reduces(risk, terms.side, terms.lots * risk.instrument.base_per_lot)
+    reducing = _reduces(risk, terms.side, terms.lots)
     if reducing and terms.reduce_only:
         return None  # the way out is never throttled
-    if not reducing:
-        if state.halted:
-            return BlockReason.HALTED, state.halted, 0
-        if risk.halted:
-            return BlockReason.SYMBOL_HALTED, terms.symbol, 0
-        if stopped := _stop_price_block(risk):
-            return stopped
+    # A halt lets only the way out pass: a grid's own closing order would outlive the stop that follows.
+    if state.halted:
+        return BlockReason.HALTED, state.halted, 0
+    if risk.halted:
+        return BlockReason.SYMBOL_HALTED, terms.symbol, 0
+    if not reducing and (stopped := _stop_price_block(risk)):
+        return stopped
     if fast := _velocity_block(state, now_ns):
         return fast
     if reducing:
@@ -185,6 +188,7 @@ def _decide_fill(state: PortfolioState, now_ns: int, message: OrderFilled) -> De
         cash=state.cash + message.cash_units,
         price_ticks=message.price_ticks,
         resting_released=released,
+        resting_lots_released=0 if message.late else message.lots,
     )
     return (changed, *_halt_after(state, changed))
 
@@ -209,11 +213,33 @@ def _halted(state: PortfolioState, reason: str, worth: int) -> TradingHalted:
 def _decide_released(state: PortfolioState, now_ns: int, message: OrderClosed) -> Decision:
     if message.symbol not in state.symbols:
         return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
-    return (ExposureReleased(symbol=message.symbol, side=message.side, notional=message.unfilled_notional),)
+    return (
+        ExposureReleased(
+            symbol=message.symbol,
+            side=message.side,
+            notional=message.unfilled_notional,
+            lots=message.unfilled_lots,
+        ),
+    )
 
 
 def _decide_refused(state: PortfolioState, now_ns: int, message: OrderRefused) -> Decision:
-    return (ExposureReleased(symbol=message.symbol, side=message.side, notional=message.notional),)
+    return (
+        ExposureReleased(
+            symbol=message.symbol, side=message.side, notional=message.notional, lots=message.lots
+        ),
+    )
+
+
+def _decide_amended(state: PortfolioState, now_ns: int, message: OrderAmended) -> Decision:
+    return (
+        ExposureReleased(
+            symbol=message.symbol,
+            side=message.side,
+            notional=-message.notional_change,
+            lots=-message.lots_change,
+        ),
+    )
 
 
 def _decide_funding(state: PortfolioState, now_ns: int, message: FundingPaid) -> Decision:
@@ -311,6 +337,7 @@ _DECIDE: dict[type, Callable[[PortfolioState, int, Any], Decision]] = {
     OrderFilled: _decide_fill,
     OrderClosed: _decide_released,
     OrderRefused: _decide_refused,
+    OrderAmended: _decide_amended,
     FundingPaid: _decide_funding,
     MarkDue: _decide_mark,
     DayStarted: _decide_day,

@@ -39,6 +39,8 @@ class SymbolRisk(msgspec.Struct, frozen=True):
     inventory: int = 0
     resting_buys: int = 0
     resting_sells: int = 0
+    resting_buy_lots: int = 0
+    resting_sell_lots: int = 0
     mark_ticks: int = 0
     stop_loss_ticks: int = 0
     take_profit_ticks: int = 0
@@ -122,15 +124,19 @@ def _on_stops(state: PortfolioState, event: StopPricesSet) -> PortfolioState:
     return replace(state, symbols=_set(state, event.symbol, risk))
 
 
-def _rest(risk: SymbolRisk, side: str, change: int) -> SymbolRisk:
+def _rest(risk: SymbolRisk, side: str, change: int, lots: int) -> SymbolRisk:
     if side == BUY:
-        return replace(risk, resting_buys=risk.resting_buys + change)
-    return replace(risk, resting_sells=risk.resting_sells + change)
+        return replace(
+            risk, resting_buys=risk.resting_buys + change, resting_buy_lots=risk.resting_buy_lots + lots
+        )
+    return replace(
+        risk, resting_sells=risk.resting_sells + change, resting_sell_lots=risk.resting_sell_lots + lots
+    )
 
 
 def _on_allowed(state: PortfolioState, event: OrderAllowed) -> PortfolioState:
     terms = event.terms
-    risk = _rest(state.symbols[terms.symbol], terms.side, event.notional)
+    risk = _rest(state.symbols[terms.symbol], terms.side, event.notional, terms.lots)
     symbols = _set(state, terms.symbol, risk)
     if not state.orders_per_minute:
         return replace(state, symbols=symbols)
@@ -139,14 +145,16 @@ def _on_allowed(state: PortfolioState, event: OrderAllowed) -> PortfolioState:
 
 
 def _on_inventory(state: PortfolioState, event: InventoryChanged) -> PortfolioState:
-    risk = _rest(state.symbols[event.symbol], event.side, -event.resting_released)
+    risk = _rest(
+        state.symbols[event.symbol], event.side, -event.resting_released, -event.resting_lots_released
+    )
     risk = replace(risk, inventory=event.inventory, mark_ticks=event.price_ticks)
     state = replace(state, cash=event.cash, symbols=_set(state, event.symbol, risk))
     return _raised(state, equity(state))
 
 
 def _on_released(state: PortfolioState, event: ExposureReleased) -> PortfolioState:
-    risk = _rest(state.symbols[event.symbol], event.side, -event.notional)
+    risk = _rest(state.symbols[event.symbol], event.side, -event.notional, -event.lots)
     return replace(state, symbols=_set(state, event.symbol, risk))
 
 

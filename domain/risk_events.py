@@ -64,15 +64,17 @@ class InventoryChanged(Record):
     cash: int
     price_ticks: int
     resting_released: int
+    resting_lots_released: int
 
 
 @record("ExposureReleased/1")
 class ExposureReleased(Record):
-    """An order ended with a rest that no longer counts against the inventory limit."""
+    """What rests on a side became less (or, when negative, more) without a fill: an end, or an amendment."""
 
     symbol: str
     side: str
     notional: int
+    lots: int
 
 
 @record("CashChanged/1")

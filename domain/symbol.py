@@ -30,7 +30,6 @@ from domain.grid_state import (
     NEUTRAL,
     GridStatus,
     SymbolState,
-    closable,
     evolve,
     initial,
     inventory,
@@ -38,7 +37,7 @@ from domain.grid_state import (
 from domain.grids.ladder import build, nearest_boundary
 from domain.inputs import ACCOUNT, PORTFOLIO, StartGrid, StopGrid, TickReport
 from domain.instrument import Instrument, InstrumentListed, ListInstrument, value, whole_lots
-from domain.levels import Level, LevelPhase, next_side, retry_delay_ns
+from domain.levels import Level, next_side, retry_delay_ns
 from domain.order_events import (
     CancelRequested,
     OrderBlocked,
@@ -298,11 +297,7 @@ def _decide_filled(state: SymbolState, now_ns: int, message: OrderFilled) -> Dec
 
 def _rearm(state: SymbolState, instrument: Instrument, at: int) -> tuple[Record, ...]:
     """The order that follows a completed one on its level."""
-    level = state.levels[at]
-    if level.phase is LevelPhase.HOLDING and not closable(state, level):
-        # A residual too small to close: open again and let it leave with the next cycle.
-        level = replace(level, phase=LevelPhase.INITIAL)
-    return (level_order(state, instrument, level),)
+    return (level_order(state, instrument, state.levels[at]),)
 
 
 def _stocked(
@@ -311,9 +306,9 @@ def _stocked(
     """Initial inventory: fills go to the levels above the price, lowest first."""
     events: list[Record] = []
     left, after = abs(message.base_units), state
-    for level in state.levels:
+    for level in state.levels[state.stock_from :]:
         need = level.lots * instrument.base_per_lot - level.held
-        if not left or need <= 0 or level.order_id:
+        if not left or need <= 0:
             continue
         take = min(need, left)
         left -= take
@@ -461,8 +456,6 @@ def wake(state: SymbolState) -> Wake:
         level = state.levels[at]
         if level.retry_at_ns:
             times.append(level.retry_at_ns)
-        elif not state.post_only:
-            times.append(0)
         elif next_side(level) == BUY:
             above.append(level.buy_ticks + 1)
         else:

@@ -212,7 +212,8 @@ def verify(run: Path, head: str | None, as_json: bool) -> None:
     elif result["ok"]:
         click.echo(f"ledger whole: {result['records']:,} records, head {result['head']}")
     else:
-        click.echo(f"ledger damaged: {result['reason']}", err=True)
+        at = f" at record {result['first_bad']:,}" if result["first_bad"] else ""
+        click.echo(f"ledger damaged{at}: {result['reason']}", err=True)
     sys.exit(int(ExitStatus.DONE if result["ok"] else ExitStatus.DAMAGED))
 
 

@@ -57,6 +57,7 @@ def grid_spec(grid: Grid, instrument: Instrument, tick: Decimal, lot: Decimal) -
             raise ConfigError(
                 "config.quantity_off_lot",
                 f"`{where}.quantity` is not a multiple of the lot {instrument.lot}",
+                place=f"{where}.quantity",
                 value=f"{grid.quantity:f}",
                 fix=f"use a multiple of {instrument.lot}",
             )

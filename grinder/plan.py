@@ -12,9 +12,10 @@ from typing import Any
 
 import attrs
 
-from domain.grids.ladder import Ladder, LadderLevel, SkippedLevel, build
+from domain.grids.ladder import Ladder, LadderLevel, SkippedLevel, SkipReason, build
+from domain.grids.spec import GridSpec
 from domain.instrument import LINEAR, PPM, Instrument, fee_units, margin_units, notional
-from domain.units import ceil_div, text, units_text
+from domain.units import ceil_div, units_text
 from grinder.config import Config, Grid, GridMode
 from grinder.errors import ConfigError
 from grinder.opening import grid_spec
@@ -113,10 +114,11 @@ def plan_grid(config: Config, grid: Grid, scales: Scales) -> GridPlan:
         lot,
         quote_decimals(scales, config),
     )
-    ladder = build(grid_spec(grid, instrument, tick, lot), instrument)
-    _check_levels(grid, instrument, ladder)
+    spec = grid_spec(grid, instrument, tick, lot)
+    ladder = build(spec, instrument)
+    _check_levels(grid, instrument, spec, ladder)
     profits = [level_profit_ppm(instrument, level) for level in ladder.levels]
-    _check_profit(grid, instrument, ladder, min(profits))
+    _check_profit(grid, instrument, spec, min(profits))
     return GridPlan(
         grid=grid,
         instrument=instrument,
@@ -159,9 +161,9 @@ def _asked(plan: GridPlan) -> int:
     return plan.investment
 
 
-def _check_levels(grid: Grid, instrument: Instrument, ladder: Ladder) -> None:
+def _check_levels(grid: Grid, instrument: Instrument, spec: GridSpec, ladder: Ladder) -> None:
     where = f"grids.{grid.symbol}"
-    collapsed = [level for level in ladder.skipped if level.sell_ticks <= level.buy_ticks]
+    collapsed = [level for level in ladder.skipped if level.reason == SkipReason.DUPLICATE]
     if collapsed:
         level = collapsed[0]
         raise ConfigError(
@@ -169,7 +171,7 @@ def _check_levels(grid: Grid, instrument: Instrument, ladder: Ladder) -> None:
             f"neighbouring levels of `{where}` fall on one tick of {instrument.tick}",
             place=where,
             value=f"level {level.index} at {_price(instrument, level.buy_ticks)}",
-            fix=_widest(grid, instrument),
+            fix=_closest(grid, instrument, spec),
         )
     if not ladder.levels:
         level = ladder.skipped[0]
@@ -185,16 +187,7 @@ def _check_levels(grid: Grid, instrument: Instrument, ladder: Ladder) -> None:
         )
 
 
-def _widest(grid: Grid, instrument: Instrument) -> str:
-    if grid.is_bounded and grid.lower_price is not None and grid.upper_price is not None:
-        most = int((grid.upper_price - grid.lower_price) / Decimal(instrument.tick))
-        return f"use at most {max(2, most)} levels between these prices"
-    center = grid.center_price or Decimal(1)
-    smallest = Decimal(instrument.tick) / center * 10_000
-    return f"use spacing_bps of at least {text(smallest.quantize(Decimal('0.01')) + Decimal('0.01'))}"
-
-
-def _check_profit(grid: Grid, instrument: Instrument, ladder: Ladder, worst_ppm: int) -> None:
+def _check_profit(grid: Grid, instrument: Instrument, spec: GridSpec, worst_ppm: int) -> None:
     if worst_ppm >= 0:
         return
     round_trip = 2 * instrument.maker_fee_ppm
@@ -203,16 +196,36 @@ def _check_profit(grid: Grid, instrument: Instrument, ladder: Ladder, worst_ppm:
         f"a cycle of `grids.{grid.symbol}` earns less than its two maker fees",
         place=f"grids.{grid.symbol}",
         value=f"{units_text(worst_ppm, 4)} % after fees of {units_text(round_trip, 4)} %",
-        fix=_smallest_step(grid, instrument, ladder),
+        fix=_closest(grid, instrument, spec),
     )
 
 
-def _smallest_step(grid: Grid, instrument: Instrument, ladder: Ladder) -> str:
-    """The closest spacing whose cycles do not lose: ``(1 + fee) / (1 - fee) - 1``."""
+def _earns(instrument: Instrument, spec: GridSpec) -> bool:
+    """Whether every level of a specification has prices of its own and covers its fees."""
+    ladder = build(spec, instrument)
+    if any(level.reason == SkipReason.DUPLICATE for level in ladder.skipped):
+        return False
+    return all(level_profit_ppm(instrument, level) >= 0 for level in ladder.levels)
+
+
+def _closest(grid: Grid, instrument: Instrument, spec: GridSpec) -> str:
+    """The closest spacing of the same form that would be accepted, found by trying.
+
+    Fees need ``(1 + fee) / (1 - fee) - 1`` and neighbours a tick; rounding to ticks may need a little more,
+    so the search starts there and goes on until the ladder itself agrees.
+    """
     fee = instrument.maker_fee_ppm
-    needed_ppm = ceil_div((PPM + fee) * PPM, PPM - fee) - PPM
-    if not grid.is_bounded:
-        return f"use spacing_bps of at least {units_text(needed_ppm, 2)}"
-    low, high = ladder.levels[0].buy_ticks, ladder.levels[-1].sell_ticks
-    most = (high - low) * PPM // (high * needed_ppm)
-    return f"use at most {max(most, 2)} levels between these prices (a step of {units_text(needed_ppm, 4)} %)"
+    fees_ppm = ceil_div((PPM + fee) * PPM, PPM - fee) - PPM
+    varied: Any = spec  # mypy sees records as dataclasses, attrs.evolve asks for attrs classes
+    if grid.is_bounded:
+        for count in range(spec.count, 1, -1):
+            if _earns(instrument, attrs.evolve(varied, count=count)):
+                return f"use at most {count} levels between these prices"
+        return "use a wider range"
+    start = max(fees_ppm, ceil_div(PPM, spec.center_ticks), spec.spacing_ppm + 1)
+    step = max(1, start // 200)
+    for tried in range(400):
+        spacing = start + tried * step
+        if _earns(instrument, attrs.evolve(varied, spacing_ppm=spacing)):
+            return f"use spacing_bps of at least {units_text(spacing, 2)}"
+    return "use a wider spacing"

@@ -21,7 +21,8 @@ FEWEST_DECIMALS = 8
 MOST_DECIMALS = 17
 """Finer, and ordinary balances would leave 64 bits."""
 
-LARGEST_UNITS = (1 << 63) - 1
+LARGEST_UNITS = (1 << 63) // 1000
+"""Largest configured amount: a thousandth of 64 bits, so that what a run makes of it stays within them."""
 
 
 def _ppm(value: Decimal, per: int, key: str) -> int:
@@ -32,6 +33,7 @@ def _ppm(value: Decimal, per: int, key: str) -> int:
         raise ConfigError(
             "config.too_fine",
             f"`{key}` is finer than one part per million",
+            place=key,
             value=text(value),
             fix="round it to 0.01 bps (0.0001 %)",
         ) from None
@@ -59,6 +61,7 @@ def quote_decimals(scales: Mapping[str, tuple[Decimal, Decimal]], config: Config
         raise ConfigError(
             "config.too_fine",
             "tick and lot together are too fine to keep money exactly in 64 bits",
+            place="instruments",
             value=f"{needed} decimals",
             fix=f"use ticks and lots of at most {MOST_DECIMALS} decimals together",
         )
@@ -113,6 +116,7 @@ def money(value: Decimal, decimals: int, key: str) -> int:
         raise ConfigError(
             "config.too_fine",
             f"`{key}` is finer than the smallest unit of its currency",
+            place=key,
             value=text(value),
             fix=f"use at most {decimals} decimals",
         ) from None
@@ -120,6 +124,7 @@ def money(value: Decimal, decimals: int, key: str) -> int:
         raise ConfigError(
             "config.too_large_amount",
             f"`{key}` does not fit into 64 bits at {decimals} decimals",
+            place=key,
             value=text(value),
             fix="use a smaller amount, or a coarser tick and lot",
         )
@@ -139,6 +144,7 @@ def price_ticks(value: Decimal, tick: Decimal, key: str) -> int:
     raise ConfigError(
         "config.price_off_tick",
         f"`{key}` is not a multiple of the tick {text(tick)}",
+        place=key,
         value=text(value),
         fix=f"use {text(whole * tick)} or {text((whole + 1) * tick)}",
     )

@@ -65,18 +65,39 @@ class _SymbolFeed:
             return 0
         return self.prices.first(self.core_row, wake.price_le, wake.price_ge)
 
-    def pass_rows(self, now_ns: int) -> None:
-        """Move the core past every row it would have been told before now, had it wanted to hear."""
-        row = int(self.ticks.ts.searchsorted(now_ns - self.latency_ns))
+    def pass_core(self, now_ns: int, passed: bool) -> None:
+        """Move the core past every row it would have been told by now, had it wanted to hear.
+
+        `passed` says whether this symbol's turn at this very instant is over.
+        """
+        row = int(self.ticks.ts.searchsorted(now_ns - self.latency_ns, side="right" if passed else "left"))
         if not self.latency_ns:
             row = max(row, self.exchange_row - 1)
         self.core_row = max(self.core_row, row)
+
+    def pass_exchange(self, now_ns: int, passed: bool) -> int:
+        """Move the exchange past every row that has happened by now; returns the last of them, or -1."""
+        row = int(self.ticks.ts.searchsorted(now_ns, side="right" if passed else "left"))
+        self.exchange_row = max(self.exchange_row, row)
+        return self.exchange_row - 1
 
     def time_of(self, row: int) -> int:
         return int(self.ticks.ts[row])
 
     def price_at(self, now_ns: int) -> int | None:
-        """Last price the core can know at a time; None before the first."""
+        """Last price the core knows as a timer fires; None before the first.
+
+        Timers come before the rows of their instant, so those count only if the core has been told them.
+        The very first row is known at once: there is nothing before it, and no order it could fill.
+        """
+        told_ns = now_ns - self.latency_ns
+        row = max(self.core_row, int(self.ticks.ts.searchsorted(told_ns))) - 1
+        if row < 0 and self.time_of(0) <= told_ns:
+            row = 0
+        return int(self.ticks.price[row]) if row >= 0 else None
+
+    def last_price(self, now_ns: int) -> int | None:
+        """Last price once every row that reaches the core by now has been told."""
         row = int(self.ticks.ts.searchsorted(now_ns - self.latency_ns, side="right")) - 1
         return int(self.ticks.price[row]) if row >= 0 else None
 
@@ -108,6 +129,8 @@ class Backtest:
         }
         self._stale = True
         self._clock_at: int | None = None
+        # The row that had its turn last: its instant, and the number of its symbol.
+        self._row_ns, self._row_number = -1, -1
 
     # --- the run ---------------------------------------------------------------------------------------
 
@@ -126,7 +149,7 @@ class Backtest:
         self.now_ns = self.end_ns
         while self._deliver(NEVER):
             pass
-        self._tell_clock(self.now_ns)
+        self._tell_clock(self.now_ns, final=True)
         self._learn(TakeCheckpoint(reason="end of run"), self.now_ns)
         self.core.journal.commit()
         if progress:
@@ -151,6 +174,7 @@ class Backtest:
             return False
         self.now_ns = max(at, self.now_ns)
         if kind == ROW:
+            self._row_ns, self._row_number = self.now_ns, number
             self._row(self._feeds[number], turn)
         elif kind == REPORT:
             self._learn(exchange.take_report(), self.now_ns)
@@ -198,7 +222,7 @@ class Backtest:
         self._clock_at = self.core.clock_wake().at_ns
         if self._clock_at is not None:
             self._clock_at = max(self._clock_at, self.start_ns + self.exchange.rules.feed_latency_ns)
-        for feed in self._feeds:
+        for number, feed in enumerate(self._feeds):
             if feed.orders_changed:
                 feed.orders_changed = False
                 book = self.exchange.books[feed.name]
@@ -206,7 +230,7 @@ class Backtest:
             wake = joined(*self.core.wake_of(feed.name))
             if wake != feed.wake:
                 feed.wake = wake
-                feed.pass_rows(self.now_ns)
+                feed.pass_core(self.now_ns, self._passed(number))
                 feed.next_tick = feed.first_tick(wake)
 
     # --- what happens ----------------------------------------------------------------------------------
@@ -256,9 +280,7 @@ class Backtest:
         """
         feed = self._by_name.get(self.exchange.next_request_symbol())
         if feed is not None:
-            view = self.exchange.markets[feed.name]
-            feed.exchange_row = max(feed.exchange_row, int(feed.ticks.ts.searchsorted(self.now_ns)))
-            view.at = feed.exchange_row - 1
+            self._look(feed)
             feed.orders_changed = True
         self.exchange.handle_request()
         self._stale = True
@@ -266,16 +288,27 @@ class Backtest:
     def _pay_funding(self) -> None:
         for symbol, at in list(self._funding.items()):
             if at <= self.now_ns:
-                view = self.exchange.markets[symbol]
-                if view.started:
+                self._look(self._by_name[symbol])
+                if self.exchange.markets[symbol].started:
                     self.exchange.pay_funding(symbol, self.now_ns)
                 self._funding[symbol] = at + self.exchange.rules.funding[symbol][1]
 
-    def _tell_clock(self, now_ns: int) -> None:
-        marks = tuple(
-            (feed.name, price) for feed in self._feeds if (price := feed.price_at(now_ns)) is not None
-        )
-        self._learn(ClockReport(marks=marks), now_ns)
+    def _look(self, feed: _SymbolFeed) -> None:
+        """Let the exchange see a symbol's market as it is now."""
+        number = self._feeds.index(feed)
+        self.exchange.markets[feed.name].at = feed.pass_exchange(self.now_ns, self._passed(number))
+
+    def _passed(self, number: int) -> bool:
+        """Whether a symbol has had its turn at this instant: symbols go by number."""
+        return self._row_ns == self.now_ns and number < self._row_number
+
+    def _tell_clock(self, now_ns: int, final: bool = False) -> None:
+        marks = []
+        for feed in self._feeds:
+            price = feed.last_price(now_ns) if final else feed.price_at(now_ns)
+            if price is not None:
+                marks.append((feed.name, price))
+        self._learn(ClockReport(marks=tuple(marks)), now_ns)
 
     def _boundary(self, interval_ns: int) -> int:
         return (self.start_ns // interval_ns + 1) * interval_ns

@@ -24,7 +24,7 @@ class SkipReason(StrEnum):
     """Why a level of the ladder gets no orders."""
 
     DUPLICATE = "SKIP_DUPLICATE_AFTER_ROUNDING"
-    """Its two prices fall on one tick; the neighbour nearer the center stays."""
+    """One of its prices falls on the tick of its neighbour's below; that one stays."""
     TOO_SMALL = "SKIP_SIZE_BELOW_MIN"
     """Its value is below the exchange's minimum, or its quantity below one lot."""
 
@@ -84,10 +84,11 @@ def build(spec: GridSpec, instrument: Instrument) -> Ladder:
     """
     levels: list[LadderLevel] = []
     skipped: list[SkippedLevel] = []
+    below = (0, 0)
     for index, (buy, sell) in enumerate(_pairs(spec)):
         lots = _lots(spec, instrument, buy)
         reason = None
-        if buy <= 0 or sell <= buy:
+        if buy <= below[0] or sell <= max(below[1], buy):
             reason = SkipReason.DUPLICATE
         elif lots < 1 or notional(instrument, buy, lots) < instrument.min_notional:
             reason = SkipReason.TOO_SMALL
@@ -97,6 +98,8 @@ def build(spec: GridSpec, instrument: Instrument) -> Ladder:
             )
         else:
             levels.append(LadderLevel(index=index, buy_ticks=buy, sell_ticks=sell, lots=lots))
+        if reason is not SkipReason.DUPLICATE:
+            below = (buy, sell)
     return Ladder(levels=tuple(levels), skipped=tuple(skipped))
 
 

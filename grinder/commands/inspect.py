@@ -6,6 +6,7 @@ Law: the ledger is only read.  Views may be written, because they can always be 
 from __future__ import annotations
 
 import sqlite3
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def replay_run(run: Path, progress: Progress) -> dict[str, Any]:
             place=str(folder.ledger),
             fix="use the version of grinder that wrote it, or a later one",
         ) from error
-    except (sqlite3.DatabaseError, ValueError) as error:
+    except (sqlite3.DatabaseError, struct.error, ValueError, TypeError) as error:
         raise LedgerError(
             "ledger.damaged",
             f"the ledger cannot be read: {error}",

@@ -29,7 +29,7 @@ def connect(path: Path) -> sqlite3.Connection:
             "ledger.missing", "there is no ledger here", place=str(path), fix="name the folder of a run"
         )
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+        connection = _open(path)
         found = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
     except sqlite3.DatabaseError as error:
@@ -59,6 +59,24 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    """Read-only; a folder that cannot be written gets a connection that needs no files beside the ledger's.
+
+    SQLite reads a write-ahead database through shared files it has to create.  A finished ledger has no
+    write-ahead log, so in a read-only folder nothing can change it and it may be read as it is.
+    """
+    name = f"file:{quote(str(path))}?mode=ro"
+    connection = sqlite3.connect(name, uri=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(f"{name}&immutable=1", uri=True)
+    return connection
+
+
 def is_begun(path: Path) -> bool:
     """Whether a file holds a ledger's tables; False for one that a crash left before they were made.
 
@@ -66,7 +84,7 @@ def is_begun(path: Path) -> bool:
         LedgerError: the file is something else.
     """
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        with closing(_open(path)) as connection:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     except sqlite3.DatabaseError:
         tables = 1  # not even a database: let `connect` say so

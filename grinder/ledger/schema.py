@@ -30,6 +30,12 @@ STATEMENTS: tuple[str, ...] = (
         BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
     f"""CREATE TRIGGER IF NOT EXISTS {TABLE}_no_delete BEFORE DELETE ON {TABLE}
         BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    # REPLACE removes the old row without firing the trigger above.
+    f"""CREATE TRIGGER IF NOT EXISTS {TABLE}_no_replace BEFORE INSERT ON {TABLE}
+        WHEN NEW.rowid <= (SELECT max(rowid) FROM {TABLE})
+            OR EXISTS (SELECT 1 FROM {TABLE}
+                WHERE originator_id = NEW.originator_id AND originator_version = NEW.originator_version)
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
     """CREATE TABLE IF NOT EXISTS writer_epoch (
         only INTEGER PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL)""",
     "INSERT OR IGNORE INTO writer_epoch VALUES (1, 0)",

@@ -52,6 +52,10 @@ def _fault(row: LedgerRow, position: int, version: int, chain: bytes) -> str:
     return ""
 
 
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
 def verify(
     path: Path, expected_head: str | None = None, progress: Callable[[int], None] | None = None
 ) -> Verdict:
@@ -61,6 +65,8 @@ def verify(
         LedgerError: the file is not a ledger at all.
     """
     connection = connect(path)
+    # Text that is no UTF-8 must be blamed on its own record, not on the batch it is read in.
+    connection.text_factory = _text
     chain, position = GENESIS, 0
     versions: dict[str, int] = {}
     try:

@@ -22,6 +22,13 @@ GROUPS_UNDER_WAY = 8
 """Groups that may wait for the thread; then the core waits too, so memory stays bounded."""
 
 
+class JournalFailed(Exception):
+    """The journal has failed before; nothing is stored any more."""
+
+    def __init__(self, first: Exception) -> None:
+        super().__init__(f"the journal failed earlier: {first!r}")
+
+
 class WriterActor(pykka.ThreadingActor):
     """The edge actor that owns the write connection."""
 
@@ -31,10 +38,21 @@ class WriterActor(pykka.ThreadingActor):
         super().__init__()
         self._recorder = recorder
         self._epoch = epoch
+        self._failure: Exception | None = None
 
     def on_receive(self, message: list[LedgerRow]) -> int:
-        """Store one group; the reply is the last position stored."""
-        self._recorder.append_rows(message, self._epoch)
+        """Store one group; the reply is the last position stored.
+
+        Raises:
+            JournalFailed: an earlier group was not stored, so this one would leave a hole before it.
+        """
+        if self._failure is not None:
+            raise JournalFailed(self._failure) from self._failure
+        try:
+            self._recorder.append_rows(message, self._epoch)
+        except Exception as failure:
+            self._failure = failure
+            raise
         return message[-1].position
 
 

@@ -6,6 +6,6 @@ texts; a float exists only as the place of a point on a chart.
 
 from __future__ import annotations
 
-#from grinder.report.writing import write_report
+from grinder.report.writing import write_report
 
-#__all__ = ["write_report"]
+__all__ = ["write_report"]

@@ -16,18 +16,24 @@ from domain.instrument import Instrument
 from domain.units import text
 from grinder.ledger.reading import connect
 from grinder.report.market import read_markets
-from grinder.report.model import CycleResults, Listing, Market, Points, Row, RunReport, SymbolReport
+from grinder.report.model import (
+    MOST_MARKERS,
+    CycleResults,
+    Listing,
+    Market,
+    Points,
+    Row,
+    RunReport,
+    SymbolReport,
+)
 from grinder.report.thinning import kept
 from grinder.run_folder import RunFolder
 from grinder.views.store import open_views
-from projections.amounts import quotient
+from projections.amounts import EXACT, ZERO, quotient
 from projections.listings import Scale
 
 LAST_ROWS = 500
 """Rows of the long tables."""
-
-MOST_MARKERS = 10_000
-"""Executions drawn per symbol: a browser takes about a second for so many."""
 
 _COUNTS = """
     SELECT (SELECT count(*) FROM grid_orders WHERE status NOT IN ('blocked', 'refused')) AS orders,
@@ -40,7 +46,7 @@ _COUNTS = """
 _UNSENT = """
     SELECT symbol, status, ifnull(reason, '') AS reason, count(*) AS orders,
            max(updated_at_ns) AS last_at_ns, ifnull(detail, '') AS detail
-    FROM grid_orders WHERE status IN ('blocked', 'refused', 'rejected', 'expired')
+    FROM grid_orders WHERE status IN ('blocked', 'refused', 'rejected')
     GROUP BY symbol, status, reason ORDER BY symbol, status, reason
 """
 
@@ -127,7 +133,8 @@ def _change(total: Row) -> tuple[str, str]:
     if not total:
         return "0", "0"
     start, end = Decimal(total["equity_start"]), Decimal(total["equity_end"])
-    return text(end - start), text(quotient((end - start) * 100, start, 2))
+    change = EXACT.subtract(end, start)
+    return text(change), text(quotient(EXACT.multiply(change, Decimal(100)), start, 2))
 
 
 def _curve(views: _Views) -> tuple[Points, Points]:
@@ -151,13 +158,19 @@ def _results(views: _Views) -> CycleResults:
 
 def net_of(cycle: Row) -> str:
     """What a cycle made after fees; fees are negative when paid."""
-    return text(Decimal(cycle["profit"]) + Decimal(cycle["fees"]))
+    return _sum_of(cycle, ("profit", "fees"))
 
 
 def trading_result(day: Row) -> str:
     """What trading changed equity by in a day or a run."""
-    parts = ("grid_profit", "unpaired_pnl", "fees", "funding")
-    return text(sum((Decimal(day[name]) for name in parts), Decimal(0)))
+    return _sum_of(day, ("grid_profit", "unpaired_pnl", "fees", "funding"))
+
+
+def _sum_of(row: Row, names: tuple[str, ...]) -> str:
+    total = ZERO
+    for name in names:
+        total = EXACT.add(total, Decimal(row[name]))
+    return text(total)
 
 
 # --- symbols -------------------------------------------------------------------------------------------
@@ -168,9 +181,8 @@ def _symbols(
 ) -> tuple[SymbolReport, ...]:
     listed = {row["symbol"]: row for row in views.rows("SELECT * FROM instruments ORDER BY symbol")}
     scales = {symbol: Scale(Instrument(**row)) for symbol, row in listed.items()}
-    held = {
-        row["symbol"]: row["base_units"] for row in views.rows("SELECT symbol, base_units FROM opening_holdings")
-    }
+    opening = views.rows("SELECT symbol, base_units FROM opening_holdings")
+    held = {row["symbol"]: row["base_units"] for row in opening}
     markets = read_markets(ledger, position, scales, held)
     notes = manifest.get("data", {}).get("symbols", {})
     return tuple(
@@ -198,4 +210,3 @@ def _symbol(
         market=market,
         note=note,
     )
-

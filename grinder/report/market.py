@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from domain.codec import UPCASTERS, decode
 from domain.inputs import ClockReport, TickReport
-from domain.portfolio import InventoryChanged
+from domain.risk_events import InventoryChanged
 from domain.units import text
 from grinder.report.model import Market
 from grinder.report.thinning import kept
@@ -45,7 +45,7 @@ class _Line:
 def read_markets(
     ledger: sqlite3.Connection, position: int, scales: Mapping[str, Scale], opening: Mapping[str, int]
 ) -> dict[str, Market]:
-    """By symbol, prices and holdings up to a record; `opening` is what was held at the start, in base units."""
+    """By symbol, prices and holdings up to a record; `opening` is what was held at first, in base units."""
     lines = {symbol: _Line() for symbol in scales}
     for ts_ns, topic, state in ledger.execute(_SELECT, (position, *_TOPICS)):
         event = decode(topic, state)

@@ -16,6 +16,9 @@ Row = Mapping[str, Any]
 Points = tuple[list[int], list[str]]
 """Times in ns and the value at each, as text."""
 
+MOST_MARKERS = 10_000
+"""Executions drawn per symbol: a browser takes about a second for so many."""
+
 
 @attrs.frozen
 class Listing:

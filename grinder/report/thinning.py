@@ -15,7 +15,9 @@ MOST_POINTS = 4_000
 _PER_BUCKET = 4
 
 
-def kept(values: Sequence[Any], most: int = MOST_POINTS, key: Callable[[Any], Any] | None = None) -> list[int]:
+def kept(
+    values: Sequence[Any], most: int = MOST_POINTS, key: Callable[[Any], Any] | None = None
+) -> list[int]:
     """Places of the values to keep, rising; all of them when there are no more than `most`.
 
     `key` turns a value into something that can be compared.

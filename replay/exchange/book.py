@@ -12,9 +12,12 @@ from domain.orders import BUY
 
 
 class RestingOrder:
-    """One of our orders on the book.  `ahead` is the queue before it in lots; None until it is known."""
+    """One of our orders on the book: `left` of it is not filled, `filled` is.
 
-    __slots__ = ("ahead", "client_id", "exchange_id", "left", "price", "reduce_only", "seq", "side")
+    `ahead` is the queue before it in lots; None until it is known.
+    """
+
+    __slots__ = ("ahead", "client_id", "exchange_id", "filled", "left", "price", "reduce_only", "seq", "side")
 
     def __init__(
         self, client_id: str, exchange_id: str, side: str, price: int, left: int, seq: int, reduce_only: bool
@@ -24,6 +27,7 @@ class RestingOrder:
         self.side = side
         self.price = price
         self.left = left
+        self.filled = 0
         self.seq = seq
         self.reduce_only = reduce_only
         self.ahead: int | None = None

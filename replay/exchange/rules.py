@@ -36,7 +36,6 @@ class Reject(Enum):
     MARGIN = ("-2019", "Margin is insufficient.")
     DUPLICATE = ("-2010", "Duplicate order sent.")
     REDUCE_ONLY = ("-2022", "ReduceOnly Order is rejected.")
-    NO_LIQUIDITY = ("-2010", "Order would not find a counterparty.")
     UNKNOWN_ORDER = ("-2011", "Unknown order sent.")
     UNKNOWN_SYMBOL = ("-1121", "Invalid symbol.")
 

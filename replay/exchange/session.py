@@ -115,14 +115,16 @@ class SimulatedExchange:
         for order, lots in executions(self.rules, view, book):
             if order.reduce_only and not self._may_reduce(symbol, order.side, lots):
                 book.remove(order)
-                self.wallet.rest(self.instruments[symbol], order.side, order.price, -order.left)
+                self.wallet.rest(self.instruments[symbol], order.side, order.price, order.left, 0)
                 cancelled = OrderCancelledReport(client_order_id=order.client_id, reason="reduce_only")
                 self._tell(cancelled, now_ns)
                 continue
+            before = order.left
             order.left -= lots
+            order.filled += lots
             if not order.left:
                 book.remove(order)
-            self.wallet.rest(self.instruments[symbol], order.side, order.price, -lots)
+            self.wallet.rest(self.instruments[symbol], order.side, order.price, before, order.left)
             self._fill(symbol, order, order.price, lots, "maker", now_ns)
 
     def pay_funding(self, symbol: str, now_ns: int) -> None:
@@ -173,7 +175,7 @@ class SimulatedExchange:
         shown = view.displayed(buy, order.price, view.at)
         if shown is not None:
             order.ahead = shown * self.rules.queue_ahead_ppm // 1_000_000
-        self.wallet.rest(self.instruments[terms.symbol], order.side, order.price, order.left)
+        self.wallet.rest(self.instruments[terms.symbol], order.side, order.price, 0, order.left)
         self.books[terms.symbol].add(order)
 
     def _judge(self, terms: OrderTerms) -> Reject | None:
@@ -222,6 +224,7 @@ class SimulatedExchange:
             lots = lots if offered is None else min(lots, offered)
         if lots:
             order.left -= lots
+            order.filled += lots
             self._fill(terms.symbol, order, ask if buy else bid, lots, "taker", now_ns)
 
     def _cancel(self, intent: CancelSubmitted, now_ns: int) -> None:
@@ -235,7 +238,7 @@ class SimulatedExchange:
             self._tell(report, now_ns)
             return
         book.remove(order)
-        self.wallet.rest(self.instruments[intent.symbol], order.side, order.price, -order.left)
+        self.wallet.rest(self.instruments[intent.symbol], order.side, order.price, order.left, 0)
         self._tell(OrderCancelledReport(client_order_id=order.client_id, reason="requested"), now_ns)
 
     def _amend(self, intent: AmendSubmitted, now_ns: int) -> None:
@@ -243,22 +246,26 @@ class SimulatedExchange:
         book = self.books.get(intent.symbol)
         order = book.by_id.get(intent.client_order_id) if book else None
         view = self.markets.get(intent.symbol)
-        if book is None or view is None or order is None or intent.lots <= 0:
+        if book is None or view is None or order is None:
             self._refuse(intent.client_order_id, Reject.UNKNOWN_ORDER, now_ns)
+            return
+        left = intent.lots - order.filled
+        if left <= 0:
+            self._refuse(intent.client_order_id, Reject.LOT_SIZE, now_ns)
             return
         if view.takes(order.side == BUY, intent.price_ticks):
             self._refuse(intent.client_order_id, Reject.WOULD_TAKE, now_ns)
             return
         instrument = self.instruments[intent.symbol]
         book.remove(order)
-        self.wallet.rest(instrument, order.side, order.price, -order.left)
-        if intent.price_ticks != order.price or intent.lots > order.left:
+        self.wallet.rest(instrument, order.side, order.price, order.left, 0)
+        if intent.price_ticks != order.price or left > order.left:
             self._orders += 1
             order.seq = self._orders
             shown = view.displayed(order.side == BUY, intent.price_ticks, view.at)
             order.ahead = None if shown is None else shown * self.rules.queue_ahead_ppm // 1_000_000
-        order.price, order.left = intent.price_ticks, intent.lots
-        self.wallet.rest(instrument, order.side, order.price, order.left)
+        order.price, order.left = intent.price_ticks, left
+        self.wallet.rest(instrument, order.side, order.price, 0, order.left)
         book.add(order)
         self._tell(
             OrderAmendedReport(

@@ -45,16 +45,17 @@ class Wallet:
             exposure = -cost + self.open_value.get((symbol, side), 0) + worth
         return exposure * 1_000_000 <= self.total.get(instrument.quote, 0) * instrument.leverage_ppm
 
-    def rest(self, instrument: Instrument, side: str, price_ticks: int, lots: int) -> None:
-        """An order starts to rest (or, with negative lots, stops)."""
+    def rest(self, instrument: Instrument, side: str, price_ticks: int, before: int, after: int) -> None:
+        """What rests of an order changes from `before` to `after` lots (0: it does not rest)."""
         if instrument.kind == LINEAR:
             key = (instrument.symbol, side)
-            worth = notional(instrument, price_ticks, lots)
+            worth = notional(instrument, price_ticks, after - before)
             self.open_value[key] = self.open_value.get(key, 0) + worth
             return
-        sign = 1 if lots >= 0 else -1
-        asset, units = self.lock_for(instrument, side, price_ticks, abs(lots))
-        self.locked[asset] = self.locked.get(asset, 0) + sign * units
+        # Locks are taken for the whole rest each time: fees round up once, not once a part.
+        asset, held = self.lock_for(instrument, side, price_ticks, before)
+        _, kept = self.lock_for(instrument, side, price_ticks, after)
+        self.locked[asset] = self.locked.get(asset, 0) + kept - held
 
     def execute(self, instrument: Instrument, side: str, price_ticks: int, lots: int) -> None:
         """An execution changes balances (spot) or position and balance (perpetual)."""
