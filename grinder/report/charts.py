@@ -106,8 +106,9 @@ def equity_chart(report: RunReport) -> Figure:
     drawdown = line(below, "drawdown", "loss", "%{y:.4f} % below the high", yaxis="y2", fill="tozeroy")
     drawdown["fillcolor"] = "var(--loss-faint)"
     layout = two_panels(time_axis(report), quote, "drawdown %", 0.26)
-    layout["showlegend"] = False
-    layout["hovermode"] = "x"
+    layout.update(showlegend=False, hovermode="x")
+    if not report.drawdown_max_ppm:
+        layout["yaxis2"].update(range=[-1, 0])  # a flat line at the top, where no drawdown belongs
     equity = line(
         report.equity, "equity", "equity", f"%{{x|%d %b %Y %H:%M:%S}}<br><b>%{{y:,.2f}}</b> {quote}"
     )

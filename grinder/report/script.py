@@ -34,13 +34,14 @@ SCRIPT = r"""
   const layoutOf = (figure) => {
     const axis = {
       gridcolor: "var(--line)", linecolor: "var(--line)", zerolinecolor: "var(--line-strong)",
-      automargin: true, spikecolor: "var(--muted)", spikethickness: 1, spikedash: "dot", spikemode: "across",
+      automargin: true, exponentformat: "none", separatethousands: true,
+      spikecolor: "var(--muted)", spikethickness: 1, spikedash: "dot", spikemode: "across",
     };
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", separators: ".,",
       font: { family: "system-ui, -apple-system, 'Segoe UI', sans-serif", size: 12, color: "var(--muted)" },
       margin: { l: 8, r: 12, t: 30, b: 8 }, bargap: 0.15,
-      legend: { orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom" },
+      legend: { itemsizing: "constant", orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom" },
       hoverlabel: {
         bgcolor: "var(--card)", bordercolor: "var(--line-strong)", font: { color: "var(--text)" },
       },

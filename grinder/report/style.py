@@ -10,7 +10,7 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --page: #f6f6f3; --card: #ffffff; --text: #1d2127; --muted: #6a707a; --line: #e8e8e3;
-  --line-strong: #c9cac4; --ladder: #dcdfe4; --price: #4a5361; --equity: #2f66c9;
+  --line-strong: #c9cac4; --ladder: #d2d6dd; --price: #4a5361; --equity: #2f66c9;
   --equity-faint: rgba(47, 102, 201, .12); --buy: #0b7f6e; --sell: #c9581b; --gain: #0b8a6c;
   --loss: #c0352f; --loss-faint: rgba(192, 53, 47, .14); --warn: #fff4d6; --warn-text: #6b4e00;
 }
@@ -42,11 +42,13 @@ p { margin: 0 0 8px; }
   margin: 0 0 14px; }
 .keys { display: grid; grid-template-columns: repeat(auto-fill, minmax(172px, 1fr)); padding: 0;
   margin: 22px 0 14px; overflow: hidden; }
+.keys.card { padding: 0; }
 .keys div { padding: 12px 16px; box-shadow: 0 0 0 1px var(--line); }
 .keys dt { color: var(--muted); font-size: 13px; }
 .keys dd { margin: 1px 0 0; font-size: 18px; font-weight: 550; font-variant-numeric: tabular-nums;
   overflow-wrap: anywhere; }
 .keys dd small { display: block; font-size: 12.5px; font-weight: 400; color: var(--muted); }
+.keys .rest { font-size: .7em; }
 .gain { color: var(--gain); } .loss { color: var(--loss); }
 .rest { opacity: .55; font-size: .8em; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); gap: 14px; }
@@ -55,7 +57,7 @@ figure { margin: 0; } figcaption { margin: 6px 0 0; }
 .chart { width: 100%; }
 .scroll { overflow: auto; max-height: 460px; margin: 0 -18px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
-th, td { padding: 5px 12px; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th, td { padding: 5px 9px; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { padding-left: 18px; }
 th:last-child, td:last-child { padding-right: 18px; }
 thead th { position: sticky; top: 0; background: var(--card); color: var(--muted); font-weight: 500;
@@ -77,7 +79,8 @@ code, .hash { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; 
 footer { padding: 20px 20px 50px; color: var(--muted); font-size: 13px; }
 @media (max-width: 600px) {
   main, header, footer { padding-left: 12px; padding-right: 12px; }
-  .keys { grid-template-columns: 1fr 1fr; } .keys div { padding: 10px 12px; } .keys dd { font-size: 16px; }
+  .keys { grid-template-columns: 1fr 1fr; } .keys.card { padding: 0; }
+.keys div { padding: 10px 12px; } .keys dd { font-size: 16px; }
   .card { padding: 14px 12px; } .scroll { margin: 0 -12px; }
   .plain { grid-template-columns: 1fr; gap: 0; } .plain dd { margin-bottom: 8px; }
 }

@@ -36,6 +36,9 @@ def symbol_chart(symbol: SymbolReport, axis: dict[str, Any]) -> Figure:
     held.update(fill="tozeroy", fillcolor="var(--equity-faint)", showlegend=False)
     data.append(held)
     shapes, notes = _stops(symbol, low, high)
+    levels = floats(symbol.prices_of_levels)
+    if levels and market.prices[0] and not any(low <= price <= high for price in levels):
+        notes.append(_edge_note("the ladder", "var(--muted)", low, high, above=levels[0] > high))
     layout.update(shapes=shapes, annotations=notes)
     return Figure(data, layout, 600, time=True)
 
@@ -116,16 +119,23 @@ def _stops(symbol: SymbolReport, low: float, high: float) -> tuple[list[Trace], 
         if not price:
             continue
         at, colour = float(price), "var(--loss)" if key == "stop_loss" else "var(--buy)"
-        note = {"xref": "paper", "x": 0, "xanchor": "left", "showarrow": False, "font": {"color": colour}}
         if low <= at <= high:
-            line = {"color": colour, "width": 1.2, "dash": "dash"}
+            line_of = {"color": colour, "width": 1.2, "dash": "dash"}
             shapes.append(
-                {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at, "line": line}
+                {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": at, "y1": at, "line": line_of}
             )
-            notes.append({**note, "y": at, "yanchor": "bottom", "text": f"{name} {escape(price)}"})
+            notes.append(_note(f"{name} {escape(price)}", colour, at, "bottom"))
         else:
-            above = at > high
-            where = {"y": high if above else low, "yanchor": "top" if above else "bottom"}
-            text = f"{name} {escape(price)} is {'above' if above else 'below'} the chart"
-            notes.append({**note, **where, "text": text})
+            notes.append(_edge_note(f"{name} {escape(price)}", colour, low, high, above=at > high))
     return shapes, notes
+
+
+def _edge_note(what: str, colour: str, low: float, high: float, *, above: bool) -> Trace:
+    """Says at the edge of the chart what lies beyond it."""
+    text = f"{what} is {'above' if above else 'below'} the chart"
+    return _note(text, colour, high if above else low, "top" if above else "bottom")
+
+
+def _note(text: str, colour: str, y: float, anchor: str) -> Trace:
+    place = {"xref": "paper", "x": 0, "xanchor": "left", "y": y, "yanchor": anchor}
+    return {**place, "showarrow": False, "font": {"color": colour}, "text": text}

@@ -67,7 +67,13 @@ def after(fills: list[tuple[int, int]], held: int = 0, mark: int | None = None) 
         inventory += lots * LOT
         last = mark if mark is not None and number == len(fills) - 1 else price
         changed = InventoryChanged(
-            symbol="BTCUSDT", side="buy", inventory=inventory, cash=0, price_ticks=last, resting_released=0
+            symbol="BTCUSDT",
+            side="buy",
+            inventory=inventory,
+            cash=0,
+            price_ticks=last,
+            resting_released=0,
+            resting_lots_released=0,
         )
         events.append(("portfolio", changed))
     records = [
