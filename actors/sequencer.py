@@ -64,6 +64,13 @@ class SequencedActor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         self.on_start()
 
+    def _handle_receive(self, message: Any) -> Any:
+        try:
+            return super()._handle_receive(message)
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            # pykka would answer by stopping every actor of the process, the journal's writer included.
+            self.sequencer.interruption = interruption
+
     def on_failure(
         self,
         exception_type: type[BaseException] | None,
@@ -79,6 +86,7 @@ class Sequencer:
     def __init__(self) -> None:
         self._queue: deque[tuple[_Inbox, Envelope[Any]]] = deque()
         self.failure: tuple[str, BaseException] | None = None
+        self.interruption: BaseException | None = None
         self.actor_base = self._make_actor_base()
 
     def _make_actor_base(self) -> type[SequencedActor]:
@@ -104,6 +112,7 @@ class Sequencer:
 
         Raises:
             CoreFailure: an actor raised while handling a message.
+            BaseException: an interruption (Ctrl-C) fell into an actor; the core must not be used again.
         """
         queue = self._queue
         delivered = 0
@@ -120,6 +129,8 @@ class Sequencer:
             if self.failure is not None:
                 stream, error = self.failure
                 raise CoreFailure(stream, error) from error
+            if self.interruption is not None:
+                raise self.interruption
             delivered += 1
         return delivered
 

@@ -42,13 +42,15 @@ from domain.order_events import (
     OrderSubmitted,
     OrderTerms,
 )
-from domain.orders import BUY, TERMINAL, Trigger, next_status
+from domain.orders import BUY, TERMINAL, OrderStatus, Trigger, next_status
 from domain.record import Record
 from domain.rejection import Refusal, Rejection
+from domain.units import units_text
 
 __all__ = ["AccountState", "Order", "available", "decide", "evolve", "initial", "margin_needed", "route"]
 
 NO_FUNDS = "INSUFFICIENT_FUNDS"
+MOST_CANCELS = 5
 
 
 # --- decide --------------------------------------------------------------------------------------------
@@ -92,10 +94,13 @@ def _submit_linear(state: AccountState, instrument: Instrument, terms: OrderTerm
     needed = others + margin_needed(state, terms.symbol, **more)
     have = available(state, instrument.quote)
     if needed > have and not terms.reduce_only and needed > others + margin_needed(state, terms.symbol):
-        return _refused(
-            terms, worth, NO_FUNDS, f"margin needed {needed}, available {have} {instrument.quote} units"
-        )
+        detail = _shortfall("margin needed", needed, have, instrument.quote, instrument.quote_decimals)
+        return _refused(terms, worth, NO_FUNDS, detail)
     return (OrderSubmitted(terms=terms, reserve_asset=instrument.quote, reserved=0),)
+
+
+def _shortfall(what: str, needed: int, have: int, asset: str, decimals: int) -> str:
+    return f"{what} {units_text(needed, decimals)}, available {units_text(have, decimals)} {asset}"
 
 
 def _refused(terms: OrderTerms, worth: int, reason: str, detail: str) -> tuple[Record, ...]:
@@ -125,7 +130,9 @@ def _decide_submit(state: AccountState, now_ns: int, message: OrderAllowed) -> D
     needed = reservation(instrument, terms.side, terms.price_ticks, terms.lots)
     have = spendable(state, asset)
     if needed > have:
-        return _refused(terms, message.notional, NO_FUNDS, f"needed {needed}, available {have} {asset} units")
+        decimals = instrument.quote_decimals if terms.side == BUY else instrument.base_decimals
+        detail = _shortfall("needed", needed, have, asset, decimals)
+        return _refused(terms, message.notional, NO_FUNDS, detail)
     return (OrderSubmitted(terms=terms, reserve_asset=asset, reserved=needed),)
 
 
@@ -136,13 +143,22 @@ def _decide_accepted(state: AccountState, now_ns: int, message: OrderAcceptedRep
     status = next_status(order.status, Trigger.ACCEPTED)
     if status is None:
         return Rejection(Refusal.ILLEGAL_TRANSITION, f"{order.status} on accepted")
-    return (
-        OrderAccepted(
-            client_order_id=message.client_order_id,
-            exchange_order_id=message.exchange_order_id,
-            status=status.value,
-        ),
+    accepted = OrderAccepted(
+        client_order_id=message.client_order_id,
+        exchange_order_id=message.exchange_order_id,
+        status=status.value,
     )
+    return (accepted, *_cancel_again(message.client_order_id, order)) if order.cancel_refused else (accepted,)
+
+
+def _cancel_again(order_id: str, order: Order) -> tuple[Record, ...]:
+    """A cancel that overtook its order was refused for an order not known yet: once it is, send it again.
+
+    A bounded number of times: an exchange that goes on refusing is a case for reconciliation.
+    """
+    if order.cancels >= MOST_CANCELS:
+        return ()
+    return (CancelSubmitted(client_order_id=order_id, symbol=order.symbol),)
 
 
 def _close(state: AccountState, order_id: str, trigger: Trigger, reason: str, text: str) -> Decision:
@@ -280,11 +296,15 @@ def _decide_cancel(state: AccountState, now_ns: int, message: CancelRequested) -
 
 
 def _decide_cancel_rejected(state: AccountState, now_ns: int, message: CancelRejectedReport) -> Decision:
-    if message.client_order_id not in state.orders:
+    order = state.orders.get(message.client_order_id)
+    if order is None:
         return Rejection(Refusal.UNKNOWN_ORDER, message.client_order_id)
-    return (
-        CancelRejected(client_order_id=message.client_order_id, reason=message.reason, text=message.text),
+    rejected = CancelRejected(
+        client_order_id=message.client_order_id, reason=message.reason, text=message.text
     )
+    if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
+        return (rejected, *_cancel_again(message.client_order_id, order))
+    return (rejected,)
 
 
 def _decide_funding(state: AccountState, now_ns: int, message: FundingReport) -> Decision:

@@ -18,6 +18,8 @@ from domain.books import Position, reduce
 from domain.instrument import LINEAR, Instrument, InstrumentListed, fee_units, notional
 from domain.order_events import (
     AccountOpened,
+    CancelRejected,
+    CancelSubmitted,
     FundingPaid,
     OrderAccepted,
     OrderAmended,
@@ -34,7 +36,11 @@ REMEMBERED_ORDERS = 10_000
 
 
 class Order(msgspec.Struct, frozen=True):
-    """One order as the books know it.  `reserved` is what is still set aside for its unfilled rest."""
+    """One order as the books know it.
+
+    `reserved` is what is still set aside for its unfilled rest; `cancels` counts the cancels sent, and
+    `cancel_refused` says that the last one was refused.
+    """
 
     symbol: str
     side: str
@@ -46,6 +52,8 @@ class Order(msgspec.Struct, frozen=True):
     filled_lots: int = 0
     exchange_order_id: str = ""
     fill_ids: tuple[str, ...] = ()
+    cancels: int = 0
+    cancel_refused: bool = False
 
 
 class AccountState(msgspec.Struct, frozen=True):
@@ -213,6 +221,15 @@ def _on_amended(state: AccountState, event: OrderAmended) -> AccountState:
     return _with_order(state, event.client_order_id, order, before)
 
 
+def _on_cancel(state: AccountState, event: CancelSubmitted | CancelRejected) -> AccountState:
+    before = state.orders.get(event.client_order_id)
+    if before is None:
+        return state
+    refused = isinstance(event, CancelRejected)
+    order = replace(before, cancels=before.cancels + (not refused), cancel_refused=refused)
+    return replace(state, orders=state.orders.set(event.client_order_id, order))
+
+
 def _on_funding(state: AccountState, event: FundingPaid) -> AccountState:
     return replace(
         state,
@@ -229,6 +246,8 @@ _EVOLVE: dict[type, Callable[[AccountState, Any], AccountState]] = {
     OrderClosed: _on_closed,
     OrderFilled: _on_filled,
     OrderOutcomeUnknown: _on_unknown,
+    CancelSubmitted: _on_cancel,
+    CancelRejected: _on_cancel,
     OrderAmended: _on_amended,
     FundingPaid: _on_funding,
 }

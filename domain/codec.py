@@ -39,6 +39,10 @@ class UnknownTopicError(Exception):
         self.known = known
 
 
+class MalformedRecordError(ValueError):
+    """Bytes that are not a record of their topic."""
+
+
 _converter = cattrs.Converter(detailed_validation=False)
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoders: dict[str, Callable[[bytes | str], Any]] = {}
@@ -47,9 +51,8 @@ _decoders: dict[str, Callable[[bytes | str], Any]] = {}
 encode: Callable[[Record], bytes] = _encoder.encode
 """Canonical bytes of a record: sorted keys, no spaces, the same as
 ``orjson.dumps(cattrs.unstructure(event), OPT_SORT_KEYS)`` at half the cost (a test holds them equal).
-
-Raises:
-    TypeError, OverflowError: a field is no int within 64 bits, str, bool or tuple of these.
+Integers are within 64 bits, as the scales chosen in `grinder/scaling.py` see to, so that any reader can hold
+them.
 """
 
 
@@ -58,12 +61,15 @@ def decode(topic: str, state: bytes | str) -> Any:
 
     Raises:
         UnknownTopicError: the topic is not registered, not even through an upcaster.
-        msgspec.ValidationError: the bytes are not a record of the topic.
+        MalformedRecordError: the bytes are not a record of the topic.
     """
     decoder = _decoders.get(topic)
     if decoder is None:
         decoder = _decoders[topic] = _decoder(topic)
-    return decoder(state)
+    try:
+        return decoder(state)
+    except msgspec.MsgspecError as error:
+        raise MalformedRecordError(f"not a record {topic}: {error}") from error
 
 
 def _decoder(topic: str) -> Callable[[bytes | str], Any]:

@@ -15,6 +15,7 @@ drawdown limit is reached can be solved for and is part of the wake.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from domain.clock import DayStarted, MarkDue
@@ -55,7 +56,7 @@ from domain.risk_events import (
     SymbolHalted,
     TradingHalted,
 )
-from domain.units import ceil_div
+from domain.units import ceil_div, units_text
 from domain.wake import ASLEEP, Wake
 
 __all__ = ["PortfolioState", "SymbolRisk", "decide", "equity", "evolve", "initial", "route", "wake"]
@@ -119,7 +120,9 @@ def _inventory_block(
     total = held + resting + worth
     if total <= state.inventory_max:
         return None
-    return BlockReason.INVENTORY, f"{held} held + {resting} resting + {worth} > {state.inventory_max}", 0
+    show = partial(units_text, decimals=risk.instrument.quote_decimals)
+    parts = f"{show(held)} held + {show(resting)} resting + {show(worth)} ordered"
+    return BlockReason.INVENTORY, f"{parts} > {show(state.inventory_max)} {risk.instrument.quote}", 0
 
 
 def _drawdown_block(state: PortfolioState) -> Block | None:

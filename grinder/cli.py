@@ -146,6 +146,7 @@ def backtest(
         return
     for table in show.backtest_tables(result):
         show.out.print(table)
+    click.echo(f"chain head {result['head']}")
 
 
 @main.command()
@@ -205,6 +206,10 @@ def verify(run: Path, head: str | None, as_json: bool) -> None:
     from grinder import show
     from grinder.commands.inspect import verify_run
 
+    if head is not None and not (len(head) == 64 and set(head.lower()) <= set("0123456789abcdef")):
+        raise UserError(
+            "usage.head", "--head takes a chain head: 64 hexadecimal digits", value=head, fix="copy it whole"
+        )
     with show.progress_bar(as_json) as progress:
         result = verify_run(run, head, progress)
     if as_json:

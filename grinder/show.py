@@ -64,7 +64,6 @@ def backtest_tables(result: dict[str, Any]) -> Iterator[Table]:
             ("equity end", result["equity_end"]),
             ("identity residual", result["identity_residual"]),
             ("records", f"{result['records']:,} ({result['inputs']:,} inputs, {result['events']:,} events)"),
-            ("chain head", result["head"]),
             ("time", _seconds(result)),
         ],
     )

@@ -139,17 +139,28 @@ class Backtest:
         for command in commands:
             self.runtime.learn(command, self.start_ns)
 
-    def run(self, progress: Progress | None = None, every: int = 256) -> None:
-        """Run to the end of the data, let what is under way arrive, mark and checkpoint."""
+    def run(
+        self,
+        progress: Progress | None = None,
+        every: int = 256,
+        between: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run to the end of the data, let what is under way arrive, mark and checkpoint.
+
+        `between` is called between two inputs; what it raises ends the run there.
+        """
         steps = 0
         while self.step(self.end_ns):
             steps += 1
+            between()
             if progress and steps % every == 0:
                 progress(self.now_ns, self.core.position)
         self.now_ns = self.end_ns
         while self._deliver(NEVER):
             pass
         self._tell_clock(self.now_ns, final=True)
+        while self._deliver(NEVER):
+            pass  # what the last mark decided is carried out as well
         self._learn(TakeCheckpoint(reason="end of run"), self.now_ns)
         self.core.journal.commit()
         if progress:

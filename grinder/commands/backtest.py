@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -17,24 +18,26 @@ from time import perf_counter
 from typing import Any
 
 import attrs
+from eventsourcing.persistence import PersistenceError
 
 from actors.journal import Journal
 from actors.records import LedgerRow
 from grinder import __version__
 from grinder.config import Config, config_as_dict
 from grinder.data import DataArgument, InstrumentScale, load
-from grinder.errors import DataError, ExitStatus, LedgerError, UserError
+from grinder.errors import DataError, EnvironmentFault, ExitStatus, LedgerError, UserError
+from grinder.interruption import Interruption
 from grinder.ledger.lock import WriterLock
 from grinder.ledger.reading import connect, is_begun, rows
 from grinder.ledger.recorder import checkpoint, open_application
 from grinder.ledger.verify import verify
-from grinder.ledger.writer import LedgerJournal
+from grinder.ledger.writer import JournalFailed, LedgerJournal
 from grinder.plan import check_plan
 from grinder.run_folder import RunFolder
 from grinder.views.store import update
 from grinder.views.summary import summary
 from grinder.wiring import Wired, data_digest, ledger_id_of, wire_backtest
-from replay.compare import ComparingJournal, Divergence
+from replay.compare import ComparingJournal, Divergence, difference
 from replay.ticks import Ticks
 
 Progress = Callable[[str, int, int], None]
@@ -176,7 +179,11 @@ def backtest(
         "ledger_id": ledger_id,
         "seed": seed,
         "config": config_as_dict(config),
-        "data": {"sha256": digest, "arguments": [str(argument.path) for argument in data]},
+        "data": {
+            "sha256": digest,
+            "arguments": [str(argument.path) for argument in data],
+            "symbols": {symbol: _data_note(ticks) for symbol, ticks in markets.items()},
+        },
     }
     folder = RunFolder(out)
     folder.create()
@@ -273,11 +280,23 @@ def execute(
         journal = _CountingJournal(comparing or writer)
         wired = wire_backtest(config, markets, scales, journal, ledger_id=ledger_id, seed=seed)
         watch(wired)
-        _drive(wired, progress, steps_per_progress)
-        if comparing and comparing.divergence:
-            raise RunDiverged(comparing.divergence, folder.path)
-    finally:
+        with Interruption() as interruption:
+            _drive(wired, progress, steps_per_progress, interruption)
+        if comparing and (found := comparing.divergence or difference(comparing.expected, None)):
+            raise RunDiverged(found, folder.path)
         writer.close()
+    except (PersistenceError, sqlite3.Error, JournalFailed) as failure:
+        writer.stop()
+        raise EnvironmentFault(
+            "ledger.not_stored",
+            f"the ledger could not be stored: {failure}",
+            place=str(folder.path),
+            fix="make room or mend the disk, then run the same command again to go on",
+        ) from failure
+    except BaseException:
+        writer.abandon()
+        raise
+    finally:
         application.close()
         if connection:
             connection.close()
@@ -291,11 +310,15 @@ def execute(
     return Executed(core.position, journal.inputs, core.chain.hex(), resumed, seconds)
 
 
-def _drive(wired: Wired, progress: Progress, every: int) -> None:
+def _drive(wired: Wired, progress: Progress, every: int, interruption: Interruption) -> None:
     run = wired.backtest
     total = max(1, run.end_ns - run.start_ns)
     run.open(wired.opening.commands)
-    run.run(lambda now_ns, position: progress("run", min(now_ns - run.start_ns, total), total), every)
+    run.run(
+        lambda now_ns, position: progress("run", min(now_ns - run.start_ns, total), total),
+        every,
+        interruption.obey,
+    )
 
 
 def _check_existing(folder: RunFolder, ledger_id: str) -> int:

@@ -97,6 +97,7 @@ def _run(folder: RunFolder, seed: int, speed: float, quiet: bool) -> dict[str, A
     }
     if not quiet:
         out.print(_summary_table(result))
+        out.print(f"chain head {result['head']}", soft_wrap=True)
     replayed = replay_run(folder.path, lambda stage, at, total: None)
     if not quiet:
         if replayed["identical"]:
@@ -119,7 +120,6 @@ def _summary_table(result: dict[str, Any]) -> Table:
             ("fees", figures["fees"]),
             ("change of equity", f"{change:f}"),
             ("identity residual", result["identity_residual"]),
-            ("chain head", result["head"]),
         ],
     )
 

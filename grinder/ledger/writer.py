@@ -64,6 +64,7 @@ class LedgerJournal:
         self._pending: list[LedgerRow] = []
         self._under_way: deque[pykka.Future[Any]] = deque()
         self._group = group
+        self._failure: Exception | None = None
 
     def append(self, row: LedgerRow) -> None:
         """Take one record.  Groups end where an input ends, so no crash can cut an input's events apart."""
@@ -76,11 +77,14 @@ class LedgerJournal:
 
         Raises:
             Exception: whatever kept the thread from storing a group; nothing after it was stored.
+            JournalFailed: that happened at an earlier call.
         """
+        if self._failure is not None:
+            raise JournalFailed(self._failure) from self._failure
         if self._pending:
             self._hand_over()
         while self._under_way:
-            self._under_way.popleft().get()
+            self._wait()
 
     def close(self) -> None:
         """Commit what is left and end the thread."""
@@ -89,8 +93,29 @@ class LedgerJournal:
         finally:
             self._writer.stop()
 
+    def abandon(self) -> None:
+        """End the thread after an interruption: inputs that are complete are kept, the last one is not.
+
+        Whether the core was done with its last input nobody knows, and half an input does not replay.
+        """
+        inputs = [at for at, row in enumerate(self._pending) if row.cause == row.position]
+        self._pending = self._pending[: inputs[-1]] if inputs else []
+        self.close()
+
+    def stop(self) -> None:
+        """End the thread after a failure; nothing more is stored."""
+        self._pending = []
+        self._writer.stop()
+
     def _hand_over(self) -> None:
         rows, self._pending = self._pending, []
         while len(self._under_way) >= GROUPS_UNDER_WAY:
-            self._under_way.popleft().get()
+            self._wait()
         self._under_way.append(self._writer.ask(rows, block=False))
+
+    def _wait(self) -> None:
+        try:
+            self._under_way.popleft().get()
+        except Exception as failure:
+            self._failure = failure
+            raise

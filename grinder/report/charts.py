@@ -156,11 +156,11 @@ def profits_chart(report: RunReport) -> Figure:
 
 def _usual(ordered: Sequence[float]) -> tuple[float, float]:
     """The span that the histogram divides: few far results must not squeeze all others into one bar."""
-    twentieth = len(ordered) // 20
-    first, last = ordered[twentieth], ordered[-1 - twentieth]
+    quarter = len(ordered) // 4
+    first, last = ordered[quarter], ordered[-1 - quarter]
     if first == last:
         return ordered[0], ordered[-1]
-    reach = last - first
+    reach = 2 * (last - first)
     return max(ordered[0], first - reach), min(ordered[-1], last + reach)
 
 

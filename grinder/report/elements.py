@@ -135,12 +135,17 @@ def table(columns: Sequence[Column], rows: Sequence[Row]) -> Html:
     )
 
 
-def listing(title: str, columns: Sequence[Column], rows: Sequence[Row], total: int, *, opened: bool) -> Html:
-    """A table that can be folded away, with a note when it does not show everything."""
+def listing(
+    title: str, columns: Sequence[Column], rows: Sequence[Row], total: int | None, *, opened: bool
+) -> Html:
+    """A table that can be folded away, with how many there are and a note when not all are shown."""
     if not rows:
         return NOTHING
-    cut = f", the last {len(rows):,} are shown" if total > len(rows) else ""
-    head = f'{escape(title)} <span class="muted">{total:,}{cut}</span>'
+    count = ""
+    if total is not None:
+        cut = f", the last {len(rows):,} are shown" if total > len(rows) else ""
+        count = f' <span class="muted">{total:,}{cut}</span>'
+    head = escape(title) + count
     state = " open" if opened else ""
     return Html(f'<details class="card"{state}><summary>{head}</summary>\n{table(columns, rows)}</details>')
 

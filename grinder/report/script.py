@@ -12,8 +12,11 @@ SCRIPT = r"""
   const root = document.documentElement;
   addEventListener("error", (e) => { root.dataset.errors = (root.dataset.errors || "") + e.message + "\n"; });
   const variable = /^var\((--[a-z-]+)\)$/;
+  // On a phone a finger scrolls the page, and there is no room for buttons.
+  const narrow = innerWidth < 700;
   const config = {
-    responsive: true, displaylogo: false, showTips: false, scrollZoom: false, doubleClick: "reset",
+    responsive: true, displayModeBar: narrow ? false : "hover", displaylogo: false,
+    showTips: false, scrollZoom: false, doubleClick: "reset",
     // An explicit list: plotly's own would bring a button that sends the chart to its maker's server.
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     plotlyServerURL: "",
@@ -40,6 +43,7 @@ SCRIPT = r"""
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", separators: ".,",
       font: { family: "system-ui, -apple-system, 'Segoe UI', sans-serif", size: 12, color: "var(--muted)" },
+      dragmode: narrow ? false : "zoom",
       margin: { l: 8, r: 12, t: 30, b: 8 }, bargap: 0.15,
       legend: { itemsizing: "constant", orientation: "h", x: 0, xanchor: "left", y: 1.01, yanchor: "bottom" },
       hoverlabel: {

@@ -27,7 +27,7 @@ def symbol_chart(symbol: SymbolReport, axis: dict[str, Any]) -> Figure:
     )
     layout["yaxis"].update(range=[low, high], autorange=False)
     layout["hovermode"] = "closest"
-    data = [_ladder(symbol)] if symbol.grid and market.prices[0] else []
+    data = [_ladder(symbol)] if symbol.prices_of_levels and market.prices[0] else []
     data += [_fills(symbol, "buy", "triangle-up"), _fills(symbol, "sell", "triangle-down")]
     data.append(line(market.prices, "price", "price", f"{WHEN}<br>price %{{y:,}}"))
     data[-1]["line"].update(width=1)
@@ -65,6 +65,7 @@ def _ladder(symbol: SymbolReport) -> Trace:
     grid = symbol.grid or {}
     begin = (grid.get("started_at_ns") or 0) // MS_NS or times[0]
     end = (grid.get("stopped_at_ns") or 0) // MS_NS or times[-1]
+    width = min(1, max(0.2, FEW_LEVELS / len(symbol.prices_of_levels)))
     x: list[int | None] = []
     y: list[float | None] = []
     for price in floats(symbol.prices_of_levels):
@@ -76,7 +77,7 @@ def _ladder(symbol: SymbolReport) -> Trace:
         "name": "ladder",
         "x": x,
         "y": y,
-        "line": {"color": "var(--ladder)", "width": 1 if len(symbol.prices_of_levels) <= FEW_LEVELS else 0.5},
+        "line": {"color": "var(--ladder)", "width": width},
         "hoverinfo": "skip",
     }
 

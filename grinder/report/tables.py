@@ -130,7 +130,8 @@ def run_tables(report: RunReport) -> Iterator[Html]:
     if report.halts:
         yield listing("Halts", HALTS, report.halts, len(report.halts), opened=True)
     kept_back = sum(row["orders"] for row in report.unsent)
-    yield listing("Orders blocked, refused or rejected", UNSENT, report.unsent, kept_back, opened=True)
+    title = f"{kept_back:,} orders blocked, refused or rejected, by reason"
+    yield listing(title, UNSENT, report.unsent, None, opened=True)
     if len(report.symbols) == 1:
         yield per_symbol(report)
     yield listing("Days", DAYS, report.days.rows, report.days.total, opened=False)

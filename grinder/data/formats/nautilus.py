@@ -1,4 +1,7 @@
-"""Trades and best quotes in the column names of nautilus and Tardis parquet files."""
+"""Trades and best quotes in the column names of nautilus and Tardis parquet files.
+
+Law: columns are found by name, whatever their order; times are what the values say they are.
+"""
 
 from __future__ import annotations
 
