@@ -83,6 +83,7 @@ def _run(folder: RunFolder, seed: int, speed: float, quiet: bool) -> dict[str, A
             screen.watch,
             steps_per_progress=4,
         )
+    screen.show_last()
     update(folder.path)
     totals = summary(folder.path)
     result = {
@@ -148,6 +149,13 @@ class _Screen:
     def watch(self, wired: Wired) -> None:
         """Take the run to look at; its states are immutable, so looking changes nothing."""
         self._wired = wired
+
+    def show_last(self) -> None:
+        """The grid as the run left it, to stay on the screen."""
+        if not self._quiet and self._wired is not None:
+            run = self._wired.backtest
+            span = run.end_ns - run.start_ns
+            out.print(_picture(self._wired, self._ticks, span, span))
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Draw a frame when simulated time has moved by one, at the pace of the demonstration."""
