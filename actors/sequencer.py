@@ -66,6 +66,9 @@ class SequencedActor(pykka.Actor):
 
     def _handle_receive(self, message: Any) -> Any:
         try:
+            if type(message) is tuple:
+                # What pykka does with a message that is none of its own, without asking which it could be.
+                return self.on_receive(message)
             return super()._handle_receive(message)
         except (KeyboardInterrupt, SystemExit) as interruption:
             # pykka would answer by stopping every actor of the process, the journal's writer included.

@@ -193,19 +193,21 @@ def _decide_fill(state: PortfolioState, now_ns: int, message: OrderFilled) -> De
         resting_released=released,
         resting_lots_released=0 if message.late else message.lots,
     )
-    return (changed, *_halt_after(state, changed))
+    one, price = risk.instrument, message.price_ticks
+    worth = equity(state) + message.cash_units
+    worth += value(one, price, changed.inventory) - value(one, risk.mark_ticks, risk.inventory)
+    return (changed, *_halt_at(state, worth))
 
 
-def _halt_after(state: PortfolioState, event: Record) -> tuple[Record, ...]:
-    """The halt that follows from the state after `event`, if it breaches a drawdown limit."""
-    if not (state.session_drawdown_ppm or state.daily_drawdown_ppm):
+def _halt_at(state: PortfolioState, worth: int) -> tuple[Record, ...]:
+    """The halt that follows from equity of `worth`, if it breaches a drawdown limit.
+
+    Equity above the high-water marks raises them and cannot breach, so the marks before it serve.
+    """
+    if state.halted or not state.session_high:
         return ()
-    after = evolve(state, event)
-    if after.halted or not after.session_high:
-        return ()
-    worth = equity(after)
-    reason = _breach(after, worth)
-    return (_halted(after, reason.value, worth),) if reason else ()
+    reason = _breach(state, worth)
+    return (_halted(state, reason.value, worth),) if reason else ()
 
 
 def _halted(state: PortfolioState, reason: str, worth: int) -> TradingHalted:
@@ -247,16 +249,18 @@ def _decide_amended(state: PortfolioState, now_ns: int, message: OrderAmended) -
 
 def _decide_funding(state: PortfolioState, now_ns: int, message: FundingPaid) -> Decision:
     changed = CashChanged(symbol=message.symbol, cash=state.cash + message.units)
-    return (changed, *_halt_after(state, changed))
+    return (changed, *_halt_at(state, equity(state) + message.units))
 
 
 def _decide_mark(state: PortfolioState, now_ns: int, message: MarkDue) -> Decision:
+    if not state.opened:
+        return ()
     after = marked(state, message.marks)
-    if not state.opened or any(r.inventory and not r.mark_ticks for r in after.symbols.values()):
-        return ()  # a holding without a price has no value yet: equity is not known
+    for risk in after.symbols.values():
+        if risk.inventory and not risk.mark_ticks:
+            return ()  # a holding without a price has no value yet: equity is not known
     worth = equity(after)
-    event = EquityMarked(equity=worth, marks=message.marks)
-    return (event, *_halt_after(state, event))
+    return (EquityMarked(equity=worth, marks=message.marks), *_halt_at(state, worth))
 
 
 def _decide_day(state: PortfolioState, now_ns: int, message: DayStarted) -> Decision:

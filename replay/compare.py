@@ -83,17 +83,13 @@ class ComparingJournal:
 
     def append(self, row: LedgerRow) -> None:
         """Compare one record, or hand it on when the ledger has no more."""
-        expected = self.expected
-        if expected is not None and self.divergence is None:
-            if row == expected:
-                self.compared += 1
-                self.expected = next(self._recorded, None)
-            else:
-                self.divergence = difference(expected, row)
-        elif self.divergence is None and self._then is not None:
+        if row == self.expected and self.divergence is None:
+            self.compared += 1
+            self.expected = next(self._recorded, None)
+        elif self.divergence is None and self.expected is None and self._then is not None:
             self._then.append(row)
         elif self.divergence is None:
-            self.divergence = difference(None, row)
+            self.divergence = difference(self.expected, row)
 
     def commit(self) -> None:
         """Make what was handed on durable."""

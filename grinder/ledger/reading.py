@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from actors.records import LedgerRow
+from actors.records import LedgerRow, new_row
 from grinder.errors import LedgerError
 from grinder.ledger.schema import APPLICATION_ID, FORMAT, SELECT
 
@@ -102,4 +102,4 @@ def rows(connection: sqlite3.Connection, after: int = 0) -> Iterator[LedgerRow]:
     """
     cursor = connection.execute(SELECT, (after,))
     while batch := cursor.fetchmany(BATCH):
-        yield from map(LedgerRow._make, batch)
+        yield from map(new_row, batch)
