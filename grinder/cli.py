@@ -56,6 +56,10 @@ def guarded(command: F) -> F:
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        from grinder.log import configure
+
+        context = click.get_current_context(silent=True)
+        configure(bool(context and context.find_root().obj), bool(kwargs.get("as_json")))
         try:
             command(*args, **kwargs)
         except UserError as error:
@@ -101,8 +105,11 @@ def parse_settings(settings: Sequence[str]) -> dict[str, object]:
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="grinder")
-def main() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Log what is going on to standard error.")
+@click.pass_context
+def main(context: click.Context, verbose: bool) -> None:
     """Grid trading with a ledger that replays bit for bit."""
+    context.obj = verbose
 
 
 @main.command()

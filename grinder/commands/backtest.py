@@ -32,6 +32,7 @@ from grinder.ledger.reading import connect, is_begun, rows
 from grinder.ledger.recorder import checkpoint, open_application
 from grinder.ledger.verify import verify
 from grinder.ledger.writer import JournalFailed, LedgerJournal
+from grinder.log import logger
 from grinder.plan import check_plan
 from grinder.run_folder import RunFolder
 from grinder.views.store import update
@@ -172,6 +173,8 @@ def backtest(
     check_plan(config, scales_of(markets))
     digest = data_digest(markets)
     loaded = perf_counter()
+    for symbol, ticks in markets.items():
+        logger().info("data loaded", symbol=symbol, **_data_note(ticks))
     ledger_id = ledger_id_of(config, digest, seed)
     manifest = {
         "kind": "backtest",
@@ -190,6 +193,8 @@ def backtest(
     with WriterLock(folder.path):
         outcome = execute(config, markets, folder, ledger_id, seed, manifest, progress)
     ran = perf_counter()
+    note = {"records": outcome.records, "resumed": outcome.resumed_records, "head": outcome.head}
+    logger().info("run durable", run=str(out), **note)
     update(folder.path, progress=lambda done: progress("projections", done, outcome.records))
     projected = perf_counter()
     return BacktestResult(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +29,7 @@ from eventsourcing.sqlite import (
     SQLiteDatastore,
     SQLiteFactory,
 )
+from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_exponential
 
 from actors.records import LedgerRow
 from domain.codec import decode, encode
@@ -219,8 +220,16 @@ def open_application(path: Path, *, create: bool = False) -> LedgerApplication:
     )
 
 
+@retry(stop=stop_after_delay(2), wait=wait_exponential(0.01, max=0.2), retry=retry_if_result(bool))
+def _fold(connection: sqlite3.Connection) -> bool:
+    """Whether a reader of another process still holds the write-ahead log; asked again for two seconds."""
+    return bool(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+
+
 def checkpoint(path: Path) -> None:
-    """Fold the write-ahead log into the file, so that the file alone is the ledger."""
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+    """Fold the write-ahead log into the file, so that the file alone is the ledger.
+
+    A reader that does not let go only postpones it: the log is part of the ledger and just as durable.
+    """
+    with closing(sqlite3.connect(path)) as connection, suppress(RetryError):
+        _fold(connection)
