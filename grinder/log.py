@@ -47,5 +47,10 @@ def configure(verbose: bool, as_json: bool) -> None:
 
 
 def logger() -> Any:
-    """The log of the calling module."""
+    """The log; silent below warnings where no command line has set it up (structlog would print)."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
     return structlog.get_logger()
