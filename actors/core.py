@@ -112,6 +112,10 @@ class Core:
         own = symbol.wake(self._actors[f"symbol/{symbol_name}"].state)
         return own, portfolio.wake(self._actors[PORTFOLIO].state, symbol_name)
 
+    def wake_states(self, symbol_name: str) -> tuple[object, object]:
+        """The two states `wake_of` is computed from; the same objects mean the same wake."""
+        return self._actors[f"symbol/{symbol_name}"].state, self._actors[PORTFOLIO].state
+
     def clock_wake(self) -> Wake:
         """When the clock wants to be told the time."""
         return clock.wake(self._actors[CLOCK].state)

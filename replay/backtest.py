@@ -58,6 +58,9 @@ class _SymbolFeed:
         self.next_tick: int | None = None
         self.orders_changed = False
         self.wake: Wake | None = None
+        # What the wake was computed from; kept, so that no other state can come to lie in its place.
+        self.own_state: object = None
+        self.risk_state: object = None
 
     def first_tick(self, wake: Wake) -> int | None:
         """First row not past that is inside a wake's prices; the very first row for one that is due."""
@@ -238,6 +241,10 @@ class Backtest:
                 feed.orders_changed = False
                 book = self.exchange.books[feed.name]
                 feed.next_touch = feed.touches.first(feed.exchange_row, book.best_buy(), book.best_sell())
+            own, risk = self.core.wake_states(feed.name)
+            if feed.wake is not None and own is feed.own_state and risk is feed.risk_state:
+                continue  # states never change in place: the same objects want the same rows
+            feed.own_state, feed.risk_state = own, risk
             wake = joined(*self.core.wake_of(feed.name))
             if wake != feed.wake:
                 feed.wake = wake
