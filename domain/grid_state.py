@@ -151,7 +151,8 @@ def _on_adopted(state: SymbolState, event: InventoryAdopted) -> SymbolState:
     return _with_level(state, event.level, level)
 
 
-def _on_filled(state: SymbolState, event: LevelFilled) -> SymbolState:
+def level_after(state: SymbolState, event: LevelFilled) -> Level:
+    """The level of an execution as it is after it."""
     level = state.levels[event.level]
     stocking = purpose_of(event.client_order_id) in (Purpose.INITIAL_INVENTORY, Purpose.FLATTEN)
     changes: dict[str, Any] = {"held": event.held, "cost": event.held_cost, "refusals": 0}
@@ -166,7 +167,11 @@ def _on_filled(state: SymbolState, event: LevelFilled) -> SymbolState:
         changes.update(phase=phase, order_id="")
     if event.cycle_done:
         changes.update(cycle=level.cycle + 1, attempt=0)
-    return _with_level(state, event.level, replace(level, **changes))
+    return replace(level, **changes)
+
+
+def _on_filled(state: SymbolState, event: LevelFilled) -> SymbolState:
+    return _with_level(state, event.level, level_after(state, event))
 
 
 def _on_released(state: SymbolState, event: LevelReleased) -> SymbolState:

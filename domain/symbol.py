@@ -33,6 +33,7 @@ from domain.grid_state import (
     evolve,
     initial,
     inventory,
+    level_after,
 )
 from domain.grids.ladder import build, nearest_boundary
 from domain.inputs import ACCOUNT, PORTFOLIO, StartGrid, StopGrid, TickReport
@@ -287,17 +288,12 @@ def _decide_filled(state: SymbolState, now_ns: int, message: OrderFilled) -> Dec
     else:
         # A fee in the base asset on a sale takes more than the level holds; the rest is the account's.
         filled = _closed(level, state.instrument, message, min(units, level.held), done)
-    after = evolve(state, filled)
-    if after.status is GridStatus.STOPPING:
-        return (filled, *_finish_stop(after))
-    if not done or message.late or after.status is not GridStatus.RUNNING:
+    if state.status is GridStatus.STOPPING:
+        return (filled, *_finish_stop(evolve(state, filled)))
+    if not done or message.late or state.status is not GridStatus.RUNNING:
         return (filled,)
-    return (filled, *_rearm(after, state.instrument, level.index))
-
-
-def _rearm(state: SymbolState, instrument: Instrument, at: int) -> tuple[Record, ...]:
-    """The order that follows a completed one on its level."""
-    return (level_order(state, instrument, state.levels[at]),)
+    # The order that follows a completed one on its level.
+    return (filled, level_order(state, state.instrument, level_after(state, filled)))
 
 
 def _stocked(
