@@ -194,9 +194,10 @@ def _results(report: RunReport) -> Iterator[Html]:
     if not days:
         return
     yield tag("h2", "Results")
-    figure = charts.days_chart(report, [(day, text(value)) for day, value in days.items()])
-    note = "Grid profit, change of unpaired PnL, fees and funding of each UTC day."
-    yield chart("days", "Result of each day", figure, note)
+    if len(days) > 1:  # a single bar says nothing that the table does not
+        figure = charts.days_chart(report, [(day, text(value)) for day, value in days.items()])
+        note = "Grid profit, change of unpaired PnL, fees and funding of each UTC day."
+        yield chart("days", "Result of each day", figure, note)
     if report.results.profits:
         profits = charts.profits_chart(report)
         durations = charts.durations_chart(report)
