@@ -12,8 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.setting import SYMBOL, config, market
+from grinder.collecting import rare_collections
 from grinder.commands.backtest import execute
-from grinder.ledger.reading import connect, rows
+from grinder.ledger.reading import connect, plain_rows
 from grinder.run_folder import RunFolder
 from replay.replayer import replay
 
@@ -30,10 +31,11 @@ def run(path: Path | None) -> dict[str, Any]:
         execute(wanted, {SYMBOL: ticks}, folder, "00000000", 0, {}, lambda stage, at, total: None)
         for _ in range(ROUNDS):
             started = perf_counter()
-            count = sum(1 for _ in rows(connect(folder.ledger)))
+            count = sum(1 for _ in plain_rows(connect(folder.ledger)))
             reads.append(count / (perf_counter() - started))
             started = perf_counter()
-            result = replay(rows(connect(folder.ledger)))
+            with rare_collections():
+                result = replay(plain_rows(connect(folder.ledger)))
             replays.append(result.records / (perf_counter() - started))
             assert result.identical
     return {

@@ -7,6 +7,7 @@ sides.  Used by the replayer, and by a run that continues an interrupted one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 
@@ -14,6 +15,9 @@ from actors.journal import Journal
 from actors.records import LedgerRow
 
 FIELDS = LedgerRow._fields
+
+PlainRow = tuple[Any, ...]
+"""A row with the fields of `LedgerRow` in their order: a named tuple, or what a database cursor yields."""
 
 
 @attrs.frozen
@@ -41,13 +45,13 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def difference(expected: LedgerRow | None, actual: LedgerRow | None) -> Divergence | None:
+def difference(expected: PlainRow | None, actual: PlainRow | None) -> Divergence | None:
     """What differs between two records, of which one may be missing; None when nothing does."""
-    if expected is None and actual is None:
+    one = expected if expected is not None else actual
+    if one is None:
         return None
+    row = LedgerRow._make(one)
     if expected is None or actual is None:
-        row = expected or actual
-        assert row is not None
         shown = f"{row.topic} {_text(row.state)}"
         return Divergence(
             row.position,
@@ -60,9 +64,7 @@ def difference(expected: LedgerRow | None, actual: LedgerRow | None) -> Divergen
     # The state says more than the hash that follows from it, so fields go in the row's order, chain last.
     for name, left, right in zip(FIELDS, expected, actual, strict=True):
         if left != right:
-            return Divergence(
-                expected.position, expected.stream, name, _text(left), _text(right), expected.cause
-            )
+            return Divergence(row.position, row.stream, name, _text(left), _text(right), row.cause)
     return None
 
 
@@ -74,10 +76,10 @@ class ComparingJournal:
         compared: records that were found equal.
     """
 
-    def __init__(self, recorded: Iterator[LedgerRow], then: Journal | None = None) -> None:
+    def __init__(self, recorded: Iterator[PlainRow], then: Journal | None = None) -> None:
         self._recorded = recorded
         self._then = then
-        self.expected: LedgerRow | None = next(recorded, None)
+        self.expected: PlainRow | None = next(recorded, None)
         self.divergence: Divergence | None = None
         self.compared = 0
 

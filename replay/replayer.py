@@ -13,7 +13,7 @@ import attrs
 from actors.core import Core
 from actors.records import LedgerRow
 from domain.codec import decode, state_hash
-from replay.compare import ComparingJournal, Divergence, difference
+from replay.compare import ComparingJournal, Divergence, PlainRow, difference
 
 Progress = Callable[[int], None]
 
@@ -35,7 +35,7 @@ class ReplayResult:
     states: dict[str, str]
 
 
-def replay(recorded: Iterable[LedgerRow], progress: Progress | None = None) -> ReplayResult:
+def replay(recorded: Iterable[PlainRow], progress: Progress | None = None) -> ReplayResult:
     """Feed a ledger's inputs to a fresh core and compare every record it writes.
 
     Raises:
@@ -46,7 +46,7 @@ def replay(recorded: Iterable[LedgerRow], progress: Progress | None = None) -> R
     core = Core(journal)
     head = core.chain
     while journal.expected is not None and journal.divergence is None:
-        row = journal.expected
+        row = LedgerRow._make(journal.expected)
         if row.cause != row.position:
             # The core is at rest, so an event here was once decided and is not decided any more.
             journal.divergence = difference(row, None)

@@ -7,7 +7,6 @@ interrupted run ends as an undisturbed one would have, and a complete one is pro
 
 from __future__ import annotations
 
-import gc
 import resource
 import sqlite3
 import sys
@@ -23,6 +22,7 @@ from eventsourcing.persistence import PersistenceError
 from actors.journal import Journal
 from actors.records import LedgerRow
 from grinder import __version__
+from grinder.collecting import rare_collections
 from grinder.config import Config, config_as_dict
 from grinder.data import DataArgument, InstrumentScale, load
 from grinder.errors import DataError, EnvironmentFault, ExitStatus, LedgerError, UserError
@@ -251,6 +251,7 @@ class _CountingJournal:
         self._then.commit()
 
 
+@rare_collections()
 def execute(
     config: Config,
     markets: Mapping[str, Ticks],
@@ -268,11 +269,6 @@ def execute(
     """
     existing = _check_existing(folder, ledger_id)
     scales = scales_of(markets)
-    # A run makes many small objects and hardly any cycles: collecting less often saves a tenth of its time.
-    gc.collect()
-    gc.freeze()
-    threshold = gc.get_threshold()
-    gc.set_threshold(200_000, 20, 100)
     started = perf_counter()
     if not existing:
         folder.write_manifest({**manifest, "finished": False})
@@ -305,8 +301,6 @@ def execute(
         application.close()
         if connection:
             connection.close()
-        gc.set_threshold(*threshold)
-        gc.unfreeze()
     checkpoint(folder.ledger)
     seconds = perf_counter() - started
     core = wired.core

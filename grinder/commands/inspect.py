@@ -14,9 +14,10 @@ import attrs
 
 from actors.records import LedgerRow
 from domain.codec import UnknownTopicError
+from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
 from grinder.errors import EnvironmentFault, LedgerError
-from grinder.ledger.reading import connect, rows
+from grinder.ledger.reading import connect, plain_rows
 from grinder.ledger.schema import SELECT
 from grinder.ledger.verify import verify
 from grinder.run_folder import RunFolder
@@ -34,7 +35,8 @@ def replay_run(run: Path, progress: Progress) -> dict[str, Any]:
     connection = connect(folder.ledger)
     try:
         total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
-        result = replay(rows(connection), lambda done: progress("replay", done, total))
+        with rare_collections():
+            result = replay(plain_rows(connection), lambda done: progress("replay", done, total))
         found = result.divergence
         path = causal_path(lambda at: _row(connection, at), found.cause) if found else []
     except UnknownTopicError as error:

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from actors.records import LedgerRow, new_row
@@ -100,6 +101,11 @@ def rows(connection: sqlite3.Connection, after: int = 0) -> Iterator[LedgerRow]:
     Raises:
         sqlite3.DatabaseError: a page of the file is damaged.
     """
+    return map(new_row, plain_rows(connection, after))
+
+
+def plain_rows(connection: sqlite3.Connection, after: int = 0) -> Iterator[tuple[Any, ...]]:
+    """The same as plain tuples, for who compares them whole and names no field."""
     cursor = connection.execute(SELECT, (after,))
     while batch := cursor.fetchmany(BATCH):
-        yield from map(new_row, batch)
+        yield from batch
