@@ -14,7 +14,6 @@ from domain.grids.spec import BOUNDED, CENTERED, GridSpec
 from domain.inputs import OpenAccount, OpenPortfolio, StartClock, StartGrid
 from domain.instrument import SPOT, Instrument, ListInstrument
 from domain.record import Record
-from domain.units import decimals_of, to_units
 from grinder.config import Config, Grid, GridMode, InitialInventory
 from grinder.errors import ConfigError
 from grinder.scaling import FEWEST_DECIMALS, instrument_of, money, price_ticks, quote_decimals, rate_ppm
@@ -174,7 +173,7 @@ def _fixed_prices(config: Config, decimals: int) -> dict[str, int]:
     fees = config.account.fees
     if fees.asset in ("quote", "base") or fees.asset_price is None:
         return {}
-    return {fees.asset: to_units(fees.asset_price, max(decimals, decimals_of(fees.asset_price)))}
+    return {fees.asset: money(fees.asset_price, decimals, "account.fees.asset_price")}
 
 
 def _open_portfolio(
