@@ -125,14 +125,18 @@ def _inventory_block(
     return BlockReason.INVENTORY, f"{parts} > {show(state.inventory_max)} {risk.instrument.quote}", 0
 
 
-def _drawdown_block(state: PortfolioState) -> Block | None:
+def _drawdown_block(state: PortfolioState, risk: SymbolRisk) -> Block | None:
     if not (state.session_drawdown_ppm or state.daily_drawdown_ppm):
         return None
     if not state.session_high:
         return BlockReason.NO_MARK, "equity was never marked", 0
     worth = equity(state)
     reason = _breach(state, worth)
-    return (reason, f"equity {worth}, high {state.session_high}, day {state.day_high}", 0) if reason else None
+    if reason is None:
+        return None
+    show = partial(units_text, decimals=risk.instrument.quote_decimals)
+    parts = f"equity {show(worth)}, session high {show(state.session_high)}, day high {show(state.day_high)}"
+    return reason, parts, 0
 
 
 def _block(
@@ -154,7 +158,7 @@ def _block(
         return fast
     if reducing:
         return None
-    return _inventory_block(state, risk, terms.side, terms.price_ticks, worth) or _drawdown_block(state)
+    return _inventory_block(state, risk, terms.side, terms.price_ticks, worth) or _drawdown_block(state, risk)
 
 
 def _decide_order(state: PortfolioState, now_ns: int, message: OrderRequested) -> Decision:

@@ -37,7 +37,7 @@ from domain.grid_state import (
 )
 from domain.grids.ladder import build, nearest_boundary
 from domain.inputs import ACCOUNT, PORTFOLIO, StartGrid, StopGrid, TickReport
-from domain.instrument import Instrument, InstrumentListed, ListInstrument, value, whole_lots
+from domain.instrument import PPM, Instrument, InstrumentListed, ListInstrument, value, whole_lots
 from domain.levels import Level, next_side, retry_delay_ns
 from domain.order_events import (
     CancelRequested,
@@ -147,7 +147,7 @@ def _start(state: SymbolState, instrument: Instrument, now_ns: int, price_ticks:
     for event in events:
         after = evolve(after, event)
     if stock_lots:
-        reserve_price = price_ticks + price_ticks * MARKET_RESERVE_PPM // 1_000_000 + 1
+        reserve_price = price_ticks + price_ticks * MARKET_RESERVE_PPM // PPM + 1
         purpose = Purpose.INITIAL_INVENTORY
         events.append(grid_order(after, instrument, BUY, stock_lots, reserve_price, purpose))
     events += wanted(after, price_ticks, now_ns)

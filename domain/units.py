@@ -60,12 +60,3 @@ def fixed_text(units: int, decimals: int) -> str:
 def ceil_div(numerator: int, denominator: int) -> int:
     """Quotient rounded towards plus infinity; the denominator is positive."""
     return -(-numerator // denominator)
-
-
-def half_even_div(numerator: int, denominator: int) -> int:
-    """Quotient rounded to the nearest integer, ties to the even one; the denominator is positive."""
-    quotient, rest = divmod(numerator, denominator)
-    twice = 2 * rest
-    if twice > denominator or (twice == denominator and quotient & 1):
-        return quotient + 1
-    return quotient

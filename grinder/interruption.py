@@ -1,7 +1,8 @@
 """Ctrl-C during a run: noted at once, obeyed between two inputs.
 
-Law: an interruption never falls into the middle of a message, a queue or a transaction.  The second one does:
-whoever presses Ctrl-C twice does not want to wait, and the ledger survives it as it survives a kill.
+Law: an interruption never falls into the middle of a message, a queue or a transaction.  The second one ends
+the process where it is: whoever presses Ctrl-C twice does not want to wait, and the ledger survives it as it
+survives a kill.
 """
 
 from __future__ import annotations
@@ -37,5 +38,7 @@ class Interruption:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
-            raise KeyboardInterrupt
+            # Raising here could leave a queue half told, and the process waiting for ever: end it outright.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGINT)
         self.requested = True

@@ -159,10 +159,10 @@ class Backtest:
             if progress and steps % every == 0:
                 progress(self.now_ns, self.core.position)
         self.now_ns = self.end_ns
-        while self._deliver(NEVER):
+        while self._deliver():
             pass
         self._tell_clock(self.now_ns, final=True)
-        while self._deliver(NEVER):
+        while self._deliver():
             pass  # what the last mark decided is carried out as well
         self._learn(TakeCheckpoint(reason="end of run"), self.now_ns)
         self.core.journal.commit()
@@ -257,7 +257,7 @@ class Backtest:
         self.runtime.learn(report, now_ns)
         self._stale = True
 
-    def _deliver(self, until_ns: int) -> bool:
+    def _deliver(self) -> bool:
         """Let the next report or request under way arrive; False when there is none."""
         report, request = self.exchange.next_report_ns(), self.exchange.next_request_ns()
         if report is not None and (request is None or report <= request):

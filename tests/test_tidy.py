@@ -111,7 +111,7 @@ def no_float(tree: ast.Module) -> Iterator[Finding]:
 
 
 def no_true_division(tree: ast.Module) -> Iterator[Finding]:
-    use = "use `//`, `domain.units.ceil_div` or `half_even_div`, which name their rounding"
+    use = "use `//` or `domain.units.ceil_div`, which name their rounding"
     for node in ast.walk(tree):
         if isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, ast.Div):
             yield node.lineno, f"divides with `/`; {use}"

@@ -283,9 +283,9 @@ def execute(
         watch(wired)
         with Interruption() as interruption:
             _drive(wired, progress, steps_per_progress, interruption)
-        if comparing and (found := comparing.divergence or difference(comparing.expected, None)):
-            raise RunDiverged(found, folder.path)
-        writer.close()
+            if comparing and (found := comparing.divergence or difference(comparing.expected, None)):
+                raise RunDiverged(found, folder.path)
+            writer.close()
     except (PersistenceError, sqlite3.Error, JournalFailed) as failure:
         writer.stop()
         raise EnvironmentFault(

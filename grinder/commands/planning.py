@@ -15,12 +15,17 @@ from grinder.errors import ConfigError
 from grinder.plan import check_plan, plan_grid
 
 
-def _scales(config: Config, data: Sequence[str]) -> dict[str, tuple[Decimal, Decimal]]:
-    found = {
+def _given(config: Config) -> dict[str, tuple[Decimal, Decimal]]:
+    """(tick, lot) of the symbols whose configuration has both."""
+    return {
         symbol: (one.tick, one.lot)
         for symbol, one in config.instruments.items()
         if one.tick is not None and one.lot is not None
     }
+
+
+def _scales(config: Config, data: Sequence[str]) -> dict[str, tuple[Decimal, Decimal]]:
+    found = _given(config)
     traded = [grid.symbol for grid in config.grids]
     if data:
         wanted = {s: InstrumentScale(tick=one.tick, lot=one.lot) for s, one in config.instruments.items()}
@@ -50,11 +55,7 @@ def plan(config: Config, data: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 def check(config: Config) -> list[ConfigError]:
     """Everything `plan` would refuse, of the symbols whose steps the configuration gives."""
-    given = {
-        symbol: (one.tick, one.lot)
-        for symbol, one in config.instruments.items()
-        if one.tick is not None and one.lot is not None
-    }
+    given = _given(config)
     problems: list[ConfigError] = []
     for grid in config.grids:
         if grid.symbol in given:

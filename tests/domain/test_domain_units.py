@@ -16,7 +16,6 @@ from domain.units import (
     ceil_div,
     decimals_of,
     from_units,
-    half_even_div,
     text,
     to_units,
     units_text,
@@ -75,20 +74,6 @@ def test_amounts_are_shown_plainly(value: str, shown: str) -> None:
 def test_a_ceiling_is_never_below_and_less_than_one_above(numerator: int, denominator: int) -> None:
     exact = Fraction(numerator, denominator)
     assert 0 <= ceil_div(numerator, denominator) - exact < 1
-
-
-@QUICK
-@given(numerator=INTEGERS, denominator=POSITIVE)
-def test_half_even_is_what_a_fraction_rounds_to(numerator: int, denominator: int) -> None:
-    assert half_even_div(numerator, denominator) == round(Fraction(numerator, denominator))
-
-
-@pytest.mark.parametrize(
-    ("numerator", "expected"),
-    [(5, 0), (15, 2), (25, 2), (35, 4), (-5, 0), (-15, -2), (-25, -2), (14, 1), (16, 2)],
-)
-def test_half_even_ties_go_to_the_even_one(numerator: int, expected: int) -> None:
-    assert half_even_div(numerator, 10) == expected
 
 
 @QUICK
