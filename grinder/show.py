@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -60,6 +61,7 @@ def backtest_tables(result: dict[str, Any]) -> Iterator[Table]:
         [
             ("ticks", f"{result['ticks']:,}"),
             ("orders / fills / cycles", f"{result['orders']:,} / {result['fills']:,} / {result['cycles']:,}"),
+            ("orders kept back by a limit or want of funds", f"{result['blocked']:,}"),
             ("equity start", result["equity_start"]),
             ("equity end", result["equity_end"]),
             ("identity residual", result["identity_residual"]),
@@ -76,6 +78,9 @@ def backtest_tables(result: dict[str, Any]) -> Iterator[Table]:
         label = name.replace("_", " ").replace("pnl", "PnL")
         table.add_row(label, *(of_symbol[name] for of_symbol in result["symbols"].values()))
     yield table
+    if result["halts"]:
+        stops = [(_when(one["ts_ns"]), _why(one)) for one in result["halts"]]
+        yield pairs("Stopped by risk", stops)
     notes = [
         f"{symbol}: rows are {note['origin']}"
         + (
@@ -88,6 +93,17 @@ def backtest_tables(result: dict[str, Any]) -> Iterator[Table]:
     ]
     if notes:
         yield pairs("Data", [("", note) for note in notes])
+
+
+def _when(ts_ns: int) -> str:
+    """A time of the ledger, to the second."""
+    return datetime.fromtimestamp(ts_ns // 10**9, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _why(halt: dict[str, Any]) -> str:
+    worth = f", equity {halt['equity']}" if halt["equity"] else ""
+    what = f"{halt['symbol'] or 'everything'}: {halt['reason'] or halt['kind']}"
+    return f"{what}{worth} (record {halt['position']:,})"
 
 
 def _seconds(result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -24,6 +25,7 @@ class Summary:
         fills, cycles: executions, and cycles completed.
         symbols: by symbol, sorted: position, realised_pnl, unrealised_pnl (average cost, gross), grid_profit,
             unpaired_pnl (by level, gross), fees, funding.
+        halts: every stop and reset, in order: position, ts_ns, kind, reason, symbol (None: all) and equity.
         position: of the last record the figures include.
     """
 
@@ -33,6 +35,7 @@ class Summary:
     fills: int
     cycles: int
     symbols: dict[str, dict[str, str]]
+    halts: list[dict[str, Any]]
     grid_profit: str
     unpaired_pnl: str
     fees: str
@@ -59,6 +62,8 @@ _COUNTS = """
            (SELECT count(*) FROM cycles WHERE status = 'closed') AS cycles
 """
 
+_HALTS = "SELECT position, ts_ns, kind, reason, symbol, equity FROM halts ORDER BY position"
+
 _TOTALS = (
     "grid_profit",
     "unpaired_pnl",
@@ -83,4 +88,5 @@ def summary(run_folder: Path) -> Summary:
         # Views of a ledger without records have no rows at all.
         total = next(iter(db.query(f"SELECT {', '.join(_TOTALS)} FROM pnl_total")), None)
         symbols = {str(row.pop("symbol")): row for row in db.query(_SYMBOLS)}
-    return Summary(symbols=symbols, **counts, **(total or dict.fromkeys(_TOTALS, "0")))
+        halts = list(db.query(_HALTS))
+    return Summary(symbols=symbols, halts=halts, **counts, **(total or dict.fromkeys(_TOTALS, "0")))
