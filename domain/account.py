@@ -14,6 +14,7 @@ from domain.books import Position, fill_postings, posting, reduce
 from domain.inputs import (
     PORTFOLIO,
     CancelRejectedReport,
+    CorrectBalance,
     FillReport,
     FundingReport,
     NoAnswerReport,
@@ -23,14 +24,20 @@ from domain.inputs import (
     OrderAmendedReport,
     OrderCancelledReport,
     OrderRejectedReport,
+    OrphanOrderReport,
+    RateLimitReport,
+    ReconciliationReport,
+    SetRequestBudget,
     symbol_actor,
 )
 from domain.instrument import LINEAR, Instrument, InstrumentListed, ListInstrument, margin_units, notional
 from domain.order_events import (
     AccountOpened,
+    BalanceCorrected,
     CancelRejected,
     CancelRequested,
     CancelSubmitted,
+    DifferenceFound,
     FundingPaid,
     OrderAccepted,
     OrderAllowed,
@@ -38,11 +45,17 @@ from domain.order_events import (
     OrderClosed,
     OrderFilled,
     OrderOutcomeUnknown,
+    OrderReappeared,
     OrderRefused,
     OrderSubmitted,
     OrderTerms,
+    OrderThrottled,
+    RequestBudgetSet,
+    RequestCounted,
+    RequestsSuspended,
 )
-from domain.orders import BUY, TERMINAL, OrderStatus, Trigger, next_status
+from domain.orders import BUY, ENDED, OrderStatus, Trigger, next_status
+from domain.reconciliation import decide_correction, decide_orphan, decide_reconciled
 from domain.record import Record
 from domain.rejection import Refusal, Rejection
 from domain.units import units_text
@@ -85,7 +98,9 @@ def margin_needed(state: AccountState, symbol: str, more_buys: int = 0, more_sel
     return margin_units(state.instruments[symbol], max(long_side, short_side))
 
 
-def _submit_linear(state: AccountState, instrument: Instrument, terms: OrderTerms, worth: int) -> Decision:
+def _submit_linear(
+    state: AccountState, instrument: Instrument, terms: OrderTerms, worth: int
+) -> tuple[Record, ...]:
     more = {"more_buys": worth} if terms.side == BUY else {"more_sells": worth}
     others = 0
     for symbol, other in state.instruments.items():  # a sum does not depend on the map's order
@@ -124,6 +139,41 @@ def _decide_submit(state: AccountState, now_ns: int, message: OrderAllowed) -> D
     instrument = state.instruments.get(terms.symbol)
     if instrument is None:
         return Rejection(Refusal.UNKNOWN_SYMBOL, terms.symbol)
+    if throttled := _throttled(state, now_ns, message):
+        return throttled
+    decided = _covered(state, instrument, message)
+    if type(decided[0]) is not OrderSubmitted or state.budget is None:
+        return decided
+    return (*decided, RequestCounted(now_ns=now_ns))
+
+
+def _throttled(state: AccountState, now_ns: int, message: OrderAllowed) -> tuple[Record, ...]:
+    """The throttle of an order the exchange, or our own budget, leaves no room for now."""
+    reason, retry_at = "", 0
+    budget = state.budget
+    if now_ns < state.suspended_until_ns:
+        reason, retry_at = "SUSPENDED", state.suspended_until_ns
+    elif budget is not None and len(budget.sent_at) >= (most := max(1, budget.requests - budget.reserve)):
+        retry_at = budget.sent_at[-most] + budget.window_ns
+        reason = "RATE_BUDGET" if now_ns < retry_at else ""
+    if not reason:
+        return ()
+    terms = message.terms
+    return (
+        OrderThrottled(
+            client_order_id=terms.client_order_id,
+            symbol=terms.symbol,
+            side=terms.side,
+            notional=message.notional,
+            lots=terms.lots,
+            reason=reason,
+            retry_at_ns=retry_at,
+        ),
+    )
+
+
+def _covered(state: AccountState, instrument: Instrument, message: OrderAllowed) -> tuple[Record, ...]:
+    terms = message.terms
     if instrument.kind == LINEAR:
         return _submit_linear(state, instrument, terms, message.notional)
     asset = instrument.quote if terms.side == BUY else instrument.base
@@ -143,22 +193,53 @@ def _decide_accepted(state: AccountState, now_ns: int, message: OrderAcceptedRep
     status = next_status(order.status, Trigger.ACCEPTED)
     if status is None:
         return Rejection(Refusal.ILLEGAL_TRANSITION, f"{order.status} on accepted")
+    if order.status is OrderStatus.ABSENT:
+        return _reappeared(state, now_ns, message.client_order_id, order, message.exchange_order_id)
     accepted = OrderAccepted(
         client_order_id=message.client_order_id,
         exchange_order_id=message.exchange_order_id,
         status=status.value,
     )
-    return (accepted, *_cancel_again(message.client_order_id, order)) if order.cancel_refused else (accepted,)
+    if not order.cancel_refused:
+        return (accepted,)
+    return (accepted, *_cancel_again(state, now_ns, message.client_order_id, order))
 
 
-def _cancel_again(order_id: str, order: Order) -> tuple[Record, ...]:
+def _cancel_again(state: AccountState, now_ns: int, order_id: str, order: Order) -> tuple[Record, ...]:
     """A cancel that overtook its order was refused for an order not known yet: once it is, send it again.
 
     A bounded number of times: an exchange that goes on refusing is a case for reconciliation.
     """
     if order.cancels >= MOST_CANCELS:
         return ()
-    return (CancelSubmitted(client_order_id=order_id, symbol=order.symbol),)
+    return _cancel_intent(state, now_ns, order_id, order.symbol)
+
+
+def _reappeared(
+    state: AccountState, now_ns: int, order_id: str, order: Order, exchange_order_id: str
+) -> tuple[Record, ...]:
+    """Take an absent order back, and have it cancelled: its level has moved on."""
+    instrument = state.instruments[order.symbol]
+    left = order.lots - order.filled_lots
+    linear = instrument.kind == LINEAR
+    back = OrderReappeared(
+        client_order_id=order_id,
+        symbol=order.symbol,
+        side=order.side,
+        exchange_order_id=exchange_order_id,
+        status=OrderStatus.OPEN.value,
+        notional=notional(instrument, order.price_ticks, left),
+        lots=left,
+        reserve_asset=order.reserve_asset,
+        reserved=0 if linear else reservation(instrument, order.side, order.price_ticks, left),
+    )
+    return (back, *_cancel_intent(state, now_ns, order_id, order.symbol))
+
+
+def _cancel_intent(state: AccountState, now_ns: int, order_id: str, symbol: str) -> tuple[Record, ...]:
+    """A cancel is never throttled: the reserve of the budget is for it."""
+    cancel = CancelSubmitted(client_order_id=order_id, symbol=symbol)
+    return (cancel,) if state.budget is None else (cancel, RequestCounted(now_ns=now_ns))
 
 
 def _close(state: AccountState, order_id: str, trigger: Trigger, reason: str, text: str) -> Decision:
@@ -216,6 +297,16 @@ def _decide_fill(state: AccountState, now_ns: int, message: FillReport) -> Decis
     refused = _check_fill(order, message)
     if refused or order is None:
         return refused or ()
+    if order.status is OrderStatus.ABSENT:
+        back = _reappeared(state, now_ns, message.client_order_id, order, message.exchange_order_id)
+        after = evolve(state, back[0])
+        filled = _filled(after, after.orders[message.client_order_id], message)
+        return (back[0], filled, *back[1:]) if filled.unfilled_lots else (back[0], filled)
+    return (_filled(state, order, message),)
+
+
+def _filled(state: AccountState, order: Order, message: FillReport) -> OrderFilled:
+    """The booking of an execution that has been checked."""
     instrument = state.instruments[order.symbol]
     filled = order.filled_lots + message.lots
     left = order.lots - filled
@@ -228,28 +319,26 @@ def _decide_fill(state: AccountState, now_ns: int, message: FillReport) -> Decis
         position = state.positions.get(order.symbol, Position())
         _, realised = reduce(position, signed, -cash)
     fee_in_base = message.fee_asset == instrument.base and instrument.kind != LINEAR
-    return (
-        OrderFilled(
-            client_order_id=message.client_order_id,
-            fill_id=message.fill_id,
-            symbol=order.symbol,
-            side=order.side,
-            order_price_ticks=order.price_ticks,
-            price_ticks=message.price_ticks,
-            lots=message.lots,
-            filled_lots=filled,
-            unfilled_lots=left,
-            status=(status or order.status).value,
-            late=status is None,
-            liquidity=message.liquidity,
-            fee_asset=message.fee_asset,
-            fee_units=message.fee_units,
-            fee_value=message.fee_value,
-            base_units=signed - message.fee_units if fee_in_base else signed,
-            cash_units=cash if fee_in_base else cash - message.fee_value,
-            realised=realised,
-            postings=fill_postings(instrument, message, gross, worth, realised),
-        ),
+    return OrderFilled(
+        client_order_id=message.client_order_id,
+        fill_id=message.fill_id,
+        symbol=order.symbol,
+        side=order.side,
+        order_price_ticks=order.price_ticks,
+        price_ticks=message.price_ticks,
+        lots=message.lots,
+        filled_lots=filled,
+        unfilled_lots=left,
+        status=(status or order.status).value,
+        late=status is None,
+        liquidity=message.liquidity,
+        fee_asset=message.fee_asset,
+        fee_units=message.fee_units,
+        fee_value=message.fee_value,
+        base_units=signed - message.fee_units if fee_in_base else signed,
+        cash_units=cash if fee_in_base else cash - message.fee_value,
+        realised=realised,
+        postings=fill_postings(instrument, message, gross, worth, realised),
     )
 
 
@@ -266,7 +355,7 @@ def _decide_amended(state: AccountState, now_ns: int, message: OrderAmendedRepor
     order = state.orders.get(message.client_order_id)
     if order is None:
         return Rejection(Refusal.UNKNOWN_ORDER, message.client_order_id)
-    if order.status in TERMINAL or message.lots < order.filled_lots:
+    if order.status in ENDED or message.lots < order.filled_lots:
         return Rejection(Refusal.ILLEGAL_TRANSITION, f"{order.status} amended to {message.lots} lots")
     instrument = state.instruments[order.symbol]
     left = message.lots - order.filled_lots
@@ -290,9 +379,9 @@ def _decide_cancel(state: AccountState, now_ns: int, message: CancelRequested) -
     order = state.orders.get(message.client_order_id)
     if order is None:
         return Rejection(Refusal.UNKNOWN_ORDER, message.client_order_id)
-    if order.status in TERMINAL:
+    if order.status in ENDED:
         return Rejection(Refusal.NOT_WORKING, f"{message.client_order_id} is {order.status}")
-    return (CancelSubmitted(client_order_id=message.client_order_id, symbol=order.symbol),)
+    return _cancel_intent(state, now_ns, message.client_order_id, order.symbol)
 
 
 def _decide_cancel_rejected(state: AccountState, now_ns: int, message: CancelRejectedReport) -> Decision:
@@ -303,7 +392,7 @@ def _decide_cancel_rejected(state: AccountState, now_ns: int, message: CancelRej
         client_order_id=message.client_order_id, reason=message.reason, text=message.text
     )
     if order.status in (OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED):
-        return (rejected, *_cancel_again(message.client_order_id, order))
+        return (rejected, *_cancel_again(state, now_ns, message.client_order_id, order))
     return (rejected,)
 
 
@@ -322,6 +411,19 @@ def _decide_funding(state: AccountState, now_ns: int, message: FundingReport) ->
             postings=(entry,),
         ),
     )
+
+
+def _decide_budget(state: AccountState, now_ns: int, message: SetRequestBudget) -> Decision:
+    return (
+        RequestBudgetSet(requests=message.requests, reserve=message.reserve, window_ns=message.window_ns),
+    )
+
+
+def _decide_suspended(state: AccountState, now_ns: int, message: RateLimitReport) -> Decision:
+    if message.until_ns <= state.suspended_until_ns and message.banned <= state.banned:
+        return ()
+    until_ns = max(message.until_ns, state.suspended_until_ns)
+    return (RequestsSuspended(until_ns=until_ns, code=message.code, banned=message.banned),)
 
 
 def _decide_open(state: AccountState, now_ns: int, message: OpenAccount) -> Decision:
@@ -355,6 +457,11 @@ _DECIDE: dict[type, Callable[[AccountState, int, Any], Decision]] = {
     NoAnswerReport: _decide_no_answer,
     OrderAbsentReport: _decide_absent,
     FundingReport: _decide_funding,
+    SetRequestBudget: _decide_budget,
+    RateLimitReport: _decide_suspended,
+    OrphanOrderReport: decide_orphan,
+    ReconciliationReport: decide_reconciled,
+    CorrectBalance: decide_correction,
 }
 
 
@@ -375,5 +482,7 @@ def route(event: Record) -> tuple[str, ...]:
     return (PORTFOLIO,) if kind in _HEARD_BY_PORTFOLIO else ()
 
 
-_HEARD_BY_BOTH = frozenset({OrderFilled, OrderClosed, OrderRefused})
-_HEARD_BY_PORTFOLIO = frozenset({FundingPaid, OrderAmended})
+_HEARD_BY_BOTH = frozenset({OrderFilled, OrderClosed, OrderRefused, OrderThrottled})
+_HEARD_BY_PORTFOLIO = frozenset(
+    {FundingPaid, OrderAmended, OrderReappeared, DifferenceFound, BalanceCorrected}
+)

@@ -18,6 +18,7 @@ from domain.books import Position, reduce
 from domain.instrument import LINEAR, Instrument, InstrumentListed, fee_units, notional
 from domain.order_events import (
     AccountOpened,
+    BalanceCorrected,
     CancelRejected,
     CancelSubmitted,
     FundingPaid,
@@ -26,10 +27,14 @@ from domain.order_events import (
     OrderClosed,
     OrderFilled,
     OrderOutcomeUnknown,
+    OrderReappeared,
     OrderSubmitted,
     Posting,
+    RequestBudgetSet,
+    RequestCounted,
+    RequestsSuspended,
 )
-from domain.orders import BUY, STATUS, TERMINAL, OrderStatus
+from domain.orders import BUY, ENDED, STATUS, OrderStatus
 from domain.record import Record
 
 REMEMBERED_ORDERS = 10_000
@@ -56,6 +61,15 @@ class Order(msgspec.Struct, frozen=True):
     cancel_refused: bool = False
 
 
+class RequestBudget(msgspec.Struct, frozen=True):
+    """Requests allowed in any window, `reserve` of them for cancels only; `sent_at` are the last ones."""
+
+    requests: int
+    reserve: int
+    window_ns: int
+    sent_at: tuple[int, ...] = ()
+
+
 class AccountState(msgspec.Struct, frozen=True):
     """Everything the account knows.
 
@@ -64,6 +78,8 @@ class AccountState(msgspec.Struct, frozen=True):
         reserved: units set aside for open orders, by asset.
         open_buys, open_sells: value of open orders of perpetuals in quote units, by symbol.
         ended: order ids by the sequence in which they ended, for forgetting the oldest.
+        budget: None where requests are not limited.
+        suspended_until_ns, banned: until when the exchange takes no orders (or nothing at all) from us.
     """
 
     opened: bool = False
@@ -78,6 +94,9 @@ class AccountState(msgspec.Struct, frozen=True):
     ended: Map[int, str] = Map()
     ended_count: int = 0
     funding_ids: Map[str, bool] = Map()
+    budget: RequestBudget | None = None
+    suspended_until_ns: int = 0
+    banned: bool = False
 
 
 def initial() -> AccountState:
@@ -114,11 +133,11 @@ def _with_order(state: AccountState, order_id: str, order: Order, before: Order 
     if delta:
         reserved = reserved.set(asset, reserved.get(asset, 0) + delta)
     orders, ended, count = state.orders.set(order_id, order), state.ended, state.ended_count
-    if order.status in TERMINAL and (before is None or before.status not in TERMINAL):
+    if order.status in ENDED and (before is None or before.status not in ENDED):
         ended, count = ended.set(count, order_id), count + 1
         oldest = count - 1 - REMEMBERED_ORDERS
         if oldest in ended:
-            orders, ended = orders.delete(ended[oldest]), ended.delete(oldest)
+            orders, ended = _forgotten(orders, ended[oldest]), ended.delete(oldest)
     instrument = state.instruments[order.symbol]
     if instrument.kind != LINEAR:
         return replace(state, orders=orders, reserved=reserved, ended=ended, ended_count=count)
@@ -132,8 +151,14 @@ def _with_order(state: AccountState, order_id: str, order: Order, before: Order 
     return replace(state, orders=orders, reserved=reserved, ended=ended, ended_count=count, open_sells=sides)
 
 
+def _forgotten(orders: Map[str, Order], order_id: str) -> Map[str, Order]:
+    """Orders without one that ended long ago, unless it has come back to life or is gone already."""
+    found = orders.get(order_id)
+    return orders.delete(order_id) if found is not None and found.status in ENDED else orders
+
+
 def _open_value(instrument: Instrument, order: Order) -> int:
-    if order.status in TERMINAL:
+    if order.status in ENDED:
         return 0
     return notional(instrument, order.price_ticks, order.lots - order.filled_lots)
 
@@ -230,6 +255,49 @@ def _on_cancel(state: AccountState, event: CancelSubmitted | CancelRejected) -> 
     return replace(state, orders=state.orders.set(event.client_order_id, order))
 
 
+def _on_reappeared(state: AccountState, event: OrderReappeared) -> AccountState:
+    before = state.orders.get(event.client_order_id)
+    if before is None:
+        return state
+    order = replace(
+        before,
+        status=STATUS[event.status],
+        exchange_order_id=event.exchange_order_id or before.exchange_order_id,
+        reserve_asset=event.reserve_asset,
+        reserved=event.reserved,
+    )
+    return _with_order(state, event.client_order_id, order, before)
+
+
+def _on_budget(state: AccountState, event: RequestBudgetSet) -> AccountState:
+    if not event.requests:
+        return replace(state, budget=None)
+    sent_at = state.budget.sent_at if state.budget else ()
+    return replace(state, budget=RequestBudget(event.requests, event.reserve, event.window_ns, sent_at))
+
+
+def _on_counted(state: AccountState, event: RequestCounted) -> AccountState:
+    budget = state.budget
+    if budget is None:
+        return state
+    sent_at = (*budget.sent_at, event.now_ns)[-budget.requests :]
+    return replace(state, budget=replace(budget, sent_at=sent_at))
+
+
+def _on_suspended(state: AccountState, event: RequestsSuspended) -> AccountState:
+    return replace(state, suspended_until_ns=event.until_ns, banned=event.banned)
+
+
+def _on_corrected(state: AccountState, event: BalanceCorrected) -> AccountState:
+    state = replace(state, balances=_posted(state.balances, event.postings))
+    instrument = state.instruments.get(event.subject)
+    if instrument is None or instrument.kind != LINEAR:
+        return state
+    held = state.positions.get(event.subject, Position())
+    after = Position(held.units + event.units, held.cost - event.cash_units)
+    return replace(state, positions=state.positions.set(event.subject, after))
+
+
 def _on_funding(state: AccountState, event: FundingPaid) -> AccountState:
     return replace(
         state,
@@ -250,6 +318,11 @@ _EVOLVE: dict[type, Callable[[AccountState, Any], AccountState]] = {
     CancelRejected: _on_cancel,
     OrderAmended: _on_amended,
     FundingPaid: _on_funding,
+    OrderReappeared: _on_reappeared,
+    RequestBudgetSet: _on_budget,
+    RequestCounted: _on_counted,
+    RequestsSuspended: _on_suspended,
+    BalanceCorrected: _on_corrected,
 }
 
 

@@ -91,10 +91,24 @@ def _upcast(topic: str, state: bytes | str) -> Any:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Map):
-        return {str(k): value[k] for k in sorted(value)}
+        return {str(k): _plain(value[k]) for k in sorted(value)}
+    if isinstance(value, msgspec.Struct):
+        return {
+            field.name: _plain(found)
+            for field in msgspec.structs.fields(value)
+            if (found := getattr(value, field.name)) != field.default
+        }
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, (str, int, Record)):
+        return value
     raise TypeError(f"a state may not hold {type(value).__name__}")
 
 
 def state_hash(state: Any) -> str:
-    """SHA-256 (hex) over an actor's whole state, independent of map order."""
-    return hashlib.sha256(msgspec.json.encode(state, enc_hook=_plain, order="deterministic")).hexdigest()
+    """SHA-256 (hex) over an actor's whole state, independent of map order.
+
+    Fields that still have their first value are left out, so a later version may add a field to a state and
+    old ledgers keep their hashes.
+    """
+    return hashlib.sha256(msgspec.json.encode(_plain(state), order="deterministic")).hexdigest()

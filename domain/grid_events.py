@@ -120,3 +120,21 @@ class GridStopped(Record):
     symbol: str
     reason: str
     inventory: int
+
+
+@record("GridPaused/1")
+class GridPaused(Record):
+    """The grid asks for nothing while paused; `scope` is the symbol, or empty for a pause of everything."""
+
+    symbol: str
+    scope: str
+    reason: str
+
+
+@record("GridResumed/1")
+class GridResumed(Record):
+    """Pauses ended; with the last one, every waiting level may ask at once."""
+
+    symbol: str
+    scope: str
+    reasons: tuple[str, ...]

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from domain.grid_events import (
     GridConfigured,
+    GridPaused,
+    GridResumed,
     GridStarted,
     GridStopped,
     GridStopping,
@@ -53,6 +55,7 @@ class SymbolState(msgspec.Struct, frozen=True):
         stock_from: index of the first level that was at or above the price of the start.
         grid_order: id of the working order of the whole grid (initial inventory, flatten), or empty.
         stop_reason, stop_action: why and how the grid stops.
+        pauses: (scope, reason) of every pause in force.
     """
 
     instrument: Instrument | None = None
@@ -71,6 +74,7 @@ class SymbolState(msgspec.Struct, frozen=True):
     grid_attempt: int = 0
     stop_reason: str = ""
     stop_action: str = ""
+    pauses: tuple[tuple[str, str], ...] = ()
 
 
 def initial() -> SymbolState:
@@ -224,6 +228,21 @@ def _on_stopped(state: SymbolState, event: GridStopped) -> SymbolState:
     return replace(state, status=GridStatus.STOPPED)
 
 
+def _on_paused(state: SymbolState, event: GridPaused) -> SymbolState:
+    return replace(state, pauses=(*state.pauses, (event.scope, event.reason)))
+
+
+def _on_resumed(state: SymbolState, event: GridResumed) -> SymbolState:
+    left = tuple(one for one in state.pauses if one[0] != event.scope or one[1] not in event.reasons)
+    if left:
+        return replace(state, pauses=left)
+    levels = tuple(
+        replace(level, retry_at_ns=0) if level.waiting and level.retry_at_ns else level
+        for level in state.levels
+    )
+    return replace(state, pauses=(), levels=levels)
+
+
 _EVOLVE: dict[type, Callable[[SymbolState, Any], SymbolState]] = {
     InstrumentListed: _on_listed,
     GridConfigured: _on_configured,
@@ -235,6 +254,8 @@ _EVOLVE: dict[type, Callable[[SymbolState, Any], SymbolState]] = {
     LevelDeferred: _on_deferred,
     GridStopping: _on_stopping,
     GridStopped: _on_stopped,
+    GridPaused: _on_paused,
+    GridResumed: _on_resumed,
 }
 
 

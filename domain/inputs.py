@@ -121,6 +121,62 @@ class ResetHalt(Record):
     operator: str
 
 
+@record("PauseTrading/1")
+class PauseTrading(Record):
+    """Command: no new order leaves until the same reason is resumed; working orders stay.
+
+    Attributes:
+        reason: what it is for, such as ``operator``, ``stream_stale``, ``circuit_open``; pauses for several
+            reasons add up.
+        symbol: the symbol it is about; empty for all.
+        operator: who, or the part of grinder that asked.
+    """
+
+    reason: str
+    symbol: str
+    operator: str
+
+
+@record("ResumeTrading/1")
+class ResumeTrading(Record):
+    """Command: end the pause for one reason (an empty reason: every pause of that symbol, or of all)."""
+
+    reason: str
+    symbol: str
+    operator: str
+
+
+@record("SetRequestBudget/1")
+class SetRequestBudget(Record):
+    """Command: send at most this many order requests in a window; cancels may use the reserve as well.
+
+    Attributes:
+        requests: requests in any window; 0 is no limit.
+        reserve: how many of them only cancels may use.
+    """
+
+    requests: int
+    reserve: int
+    window_ns: int
+
+
+@record("CorrectBalance/1")
+class CorrectBalance(Record):
+    """Command: take over what the exchange says of an asset (or of a perpetual position), with a reason.
+
+    Attributes:
+        subject: the asset, or the symbol of a perpetual.
+        units: change of the asset's units, or of the position's base units.
+        price_ticks: price at which a position's change is booked; 0 for an asset.
+    """
+
+    subject: str
+    units: int
+    price_ticks: int
+    reason: str
+    operator: str
+
+
 @record("TakeCheckpoint/1")
 class TakeCheckpoint(Record):
     """Command: every actor records the hash of its whole state."""
@@ -242,6 +298,84 @@ class FundingReport(Record):
     units: int
 
 
+@record("RateLimitReport/1")
+class RateLimitReport(Record):
+    """The exchange refuses requests until a time; `banned` when it shut us out altogether."""
+
+    until_ns: int
+    code: str
+    banned: bool
+
+
+@record("OrphanOrderReport/1")
+class OrphanOrderReport(Record):
+    """The exchange holds an order with our prefix that these books do not know."""
+
+    client_order_id: str
+    exchange_order_id: str
+    symbol: str
+    side: str
+    price_ticks: int
+    lots: int
+
+
+@record("ReconciliationReport/1")
+class ReconciliationReport(Record):
+    """What the exchange holds, seen at one moment: an observation, never a fill.
+
+    Attributes:
+        cause: ``start``, ``reconnect``, ``periodic`` or ``operator``.
+        open_orders: how many of our orders work there.
+        foreign_orders: ids of open orders that are not ours; they are left alone.
+        balances: total units of each asset the books know, as (asset, units).
+        positions: base units of each perpetual, as (symbol, units).
+        in_flight: an order or a cancel was under way, so amounts may differ for a moment.
+    """
+
+    cause: str
+    open_orders: int
+    foreign_orders: tuple[str, ...]
+    balances: tuple[tuple[str, int], ...]
+    positions: tuple[tuple[str, int], ...]
+    in_flight: bool
+
+
+# --- notes: facts for whoever reads the ledger; no actor decides anything from them ---------------------
+
+
+@record("RunReport/1")
+class RunReport(Record):
+    """A process began, stopped trading or ended: ``started``, ``ready``, ``stopping`` or ``stopped``."""
+
+    phase: str
+    mode: str
+    program: str
+    detail: str
+
+
+@record("StreamReport/1")
+class StreamReport(Record):
+    """What happened to a stream: ``up``, ``down``, ``gap`` or ``stale``."""
+
+    stream: str
+    state: str
+    detail: str
+
+
+@record("TapeSegmentReport/1")
+class TapeSegmentReport(Record):
+    """A segment of the tape was sealed; `sha256` is of the file as it is on disk."""
+
+    name: str
+    sha256: str
+    frames: int
+    bytes: int
+    first_ns: int
+    last_ns: int
+
+
+NOTES: tuple[type[Record], ...] = (RunReport, StreamReport, TapeSegmentReport)
+
 EXCHANGE_REPORTS: tuple[type[Record], ...] = (
     OrderAcceptedReport,
     OrderRejectedReport,
@@ -252,6 +386,9 @@ EXCHANGE_REPORTS: tuple[type[Record], ...] = (
     NoAnswerReport,
     OrderAbsentReport,
     FundingReport,
+    RateLimitReport,
+    OrphanOrderReport,
+    ReconciliationReport,
 )
 
 STREAM: dict[type[Record], str] = {
@@ -264,9 +401,14 @@ STREAM: dict[type[Record], str] = {
     HaltTrading: "input/operator",
     ResetHalt: "input/operator",
     TakeCheckpoint: "input/operator",
+    PauseTrading: "input/operator",
+    ResumeTrading: "input/operator",
+    SetRequestBudget: "input/operator",
+    CorrectBalance: "input/operator",
     TickReport: "input/market",
     ClockReport: "input/clock",
     **dict.fromkeys(EXCHANGE_REPORTS, "input/exchange"),
+    **dict.fromkeys(NOTES, "input/run"),
 }
 
 EVERYONE = ("*",)
@@ -287,8 +429,10 @@ def targets(report: Record) -> tuple[str, ...]:
         return (symbol_actor(report.symbol),)
     if isinstance(report, TakeCheckpoint):
         return EVERYONE
-    if isinstance(report, OpenAccount):
+    if isinstance(report, (OpenAccount, SetRequestBudget, CorrectBalance)):
         return (ACCOUNT,)
+    if type(report) in NOTES:
+        return ()
     return (PORTFOLIO,)
 
 

@@ -226,5 +226,129 @@ class FundingPaid(Record):
     postings: tuple[Posting, ...]
 
 
-INTENTS: frozenset[type[Record]] = frozenset({OrderSubmitted, CancelSubmitted})
+@record("OrderThrottled/1")
+class OrderThrottled(Record):
+    """The account may not send the order yet: the exchange, or our own budget, allows no more requests.
+
+    Attributes:
+        reason: ``RATE_BUDGET`` or ``SUSPENDED``.
+        retry_at_ns: when it may be asked for again.
+    """
+
+    client_order_id: str
+    symbol: str
+    side: str
+    notional: int
+    lots: int
+    reason: str
+    retry_at_ns: int
+
+
+@record("OrderReappeared/1")
+class OrderReappeared(Record):
+    """An order that was shown to be absent is there after all: the books take it back.
+
+    Its level has moved on, so a cancel follows at once: one level keeps one order.
+    """
+
+    client_order_id: str
+    symbol: str
+    side: str
+    exchange_order_id: str
+    status: str
+    notional: int
+    lots: int
+    reserve_asset: str
+    reserved: int
+
+
+@record("OrphanCancelSubmitted/1")
+class OrphanCancelSubmitted(Record):
+    """The intent to cancel an order that carries our prefix and that these books do not know."""
+
+    client_order_id: str
+    exchange_order_id: str
+    symbol: str
+
+
+@record("RequestBudgetSet/1")
+class RequestBudgetSet(Record):
+    """Order requests are limited to this many in a window from now on; 0 is no limit."""
+
+    requests: int
+    reserve: int
+    window_ns: int
+
+
+@record("RequestCounted/1")
+class RequestCounted(Record):
+    """A request left at this time; recorded while requests are limited."""
+
+    now_ns: int
+
+
+@record("RequestsSuspended/1")
+class RequestsSuspended(Record):
+    """The exchange takes no orders from us until then (no requests at all when `banned`)."""
+
+    until_ns: int
+    code: str
+    banned: bool
+
+
+@record("AccountReconciled/1")
+class AccountReconciled(Record):
+    """Books and exchange were compared.
+
+    Attributes:
+        differences: how many there were; a `DifferenceFound` names each.
+    """
+
+    cause: str
+    open_orders: int
+    foreign_orders: tuple[str, ...]
+    differences: int
+
+
+@record("DifferenceFound/1")
+class DifferenceFound(Record):
+    """Books and exchange do not agree; nothing is changed by it.
+
+    Attributes:
+        subject: an asset, or the symbol of a perpetual.
+        symbols: the symbols whose trading rests on it.
+        books, exchange: units of the asset, or base units of the position.
+        drift_ppm: difference in parts per million of the larger of the two.
+    """
+
+    cause: str
+    subject: str
+    symbols: tuple[str, ...]
+    books: int
+    exchange: int
+    drift_ppm: int
+
+
+@record("BalanceCorrected/1")
+class BalanceCorrected(Record):
+    """An operator took over what the exchange says: a transfer between the account and the outside.
+
+    Attributes:
+        base_units: change of the symbol's holding; 0 when `symbol` is empty.
+        cash_units: change of everything that is not that holding, in quote units.
+        price_ticks: price at which a perpetual position changed; 0 for an asset.
+    """
+
+    subject: str
+    units: int
+    symbol: str
+    base_units: int
+    cash_units: int
+    price_ticks: int
+    reason: str
+    operator: str
+    postings: tuple[Posting, ...]
+
+
+INTENTS: frozenset[type[Record]] = frozenset({OrderSubmitted, CancelSubmitted, OrphanCancelSubmitted})
 """Events an exchange session acts on, once they are durable."""

@@ -2,7 +2,8 @@
 
 Law: a status changes only along `TRANSITIONS`.  Anything else is refused and recorded, never applied.
 UNKNOWN is a status of its own: an order whose outcome the exchange has not told us; only evidence from the
-exchange ends it.  A terminal status never changes; a fill that arrives after it is booked and noted.
+exchange ends it.  ABSENT is the end of an order the exchange was shown not to hold; if it shows up after all,
+the books take it back.  A terminal status never changes; a fill that arrives after it is booked and noted.
 
 The picture in the documents is drawn from the table by `diagram`.
 """
@@ -46,6 +47,8 @@ class OrderStatus(StrEnum):
     EXPIRED = "expired"
     UNKNOWN = "unknown"
     """The exchange has not said whether it took the order."""
+    ABSENT = "absent"
+    """Shown not to be on the exchange after an unknown outcome: it is over, unless it appears late."""
 
 
 class Trigger(StrEnum):
@@ -86,13 +89,20 @@ TRANSITIONS: dict[tuple[OrderStatus, Trigger], OrderStatus] = {
     (S.UNKNOWN, T.CANCELLED): S.CANCELLED,
     (S.UNKNOWN, T.REJECTED): S.REJECTED,
     (S.UNKNOWN, T.EXPIRED): S.EXPIRED,
-    (S.UNKNOWN, T.NOT_FOUND): S.REJECTED,
+    (S.UNKNOWN, T.NOT_FOUND): S.ABSENT,
+    (S.ABSENT, T.ACCEPTED): S.OPEN,  # a late order
+    (S.ABSENT, T.PARTIAL_FILL): S.PARTIALLY_FILLED,
+    (S.ABSENT, T.FULL_FILL): S.FILLED,
 }
 
 STATUS = {status.value: status for status in OrderStatus}
 """A status by its text: an enum's own lookup costs ten times as much, and a replay makes one per fill."""
 
 TERMINAL = frozenset({S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED})
+"""Statuses nothing leads out of."""
+
+ENDED = TERMINAL | {S.ABSENT}
+"""Statuses of orders that do not work, as far as anybody knows."""
 
 
 def next_status(status: OrderStatus, trigger: Trigger) -> OrderStatus | None:

@@ -24,20 +24,26 @@ from domain.inputs import (
     ACCOUNT,
     HaltTrading,
     OpenPortfolio,
+    PauseTrading,
     ResetHalt,
+    ResumeTrading,
     TickReport,
     symbol_actor,
 )
 from domain.instrument import PPM, InstrumentListed, ListInstrument, notional, value
 from domain.order_events import (
+    BalanceCorrected,
+    DifferenceFound,
     FundingPaid,
     OrderAllowed,
     OrderAmended,
     OrderBlocked,
     OrderClosed,
     OrderFilled,
+    OrderReappeared,
     OrderRefused,
     OrderRequested,
+    OrderThrottled,
 )
 from domain.orders import BUY, SIGN
 from domain.portfolio_state import PortfolioState, SymbolRisk, equity, evolve, initial, marked
@@ -50,11 +56,14 @@ from domain.risk_events import (
     EquityMarked,
     ExposureReleased,
     HaltReset,
+    HoldingCorrected,
     InventoryChanged,
     PortfolioOpened,
     StopPricesSet,
     SymbolHalted,
     TradingHalted,
+    TradingPaused,
+    TradingResumed,
 )
 from domain.units import ceil_div, units_text
 from domain.wake import ASLEEP, Wake
@@ -139,6 +148,13 @@ def _drawdown_block(state: PortfolioState, risk: SymbolRisk) -> Block | None:
     return reason, parts, 0
 
 
+def _pauses(state: PortfolioState, symbol: str) -> tuple[str, ...]:
+    """Reasons for which a symbol is paused, those for all symbols included."""
+    if not state.pauses:
+        return ()
+    return (*state.pauses.get("", ()), *state.pauses.get(symbol, ()))
+
+
 def _block(
     state: PortfolioState, risk: SymbolRisk, now_ns: int, message: OrderRequested, worth: int
 ) -> Block | None:
@@ -150,6 +166,8 @@ def _block(
     # A halt lets only the way out pass: a grid's own closing order would outlive the stop that follows.
     if state.halted:
         return BlockReason.HALTED, state.halted, 0
+    if paused := _pauses(state, terms.symbol):
+        return BlockReason.PAUSED, ", ".join(paused), 0
     if risk.halted:
         return BlockReason.SYMBOL_HALTED, terms.symbol, 0
     if not reducing and (stopped := _stop_price_block(risk)):
@@ -232,10 +250,75 @@ def _decide_released(state: PortfolioState, now_ns: int, message: OrderClosed) -
     )
 
 
-def _decide_refused(state: PortfolioState, now_ns: int, message: OrderRefused) -> Decision:
+def _decide_refused(state: PortfolioState, now_ns: int, message: OrderRefused | OrderThrottled) -> Decision:
     return (
         ExposureReleased(
             symbol=message.symbol, side=message.side, notional=message.notional, lots=message.lots
+        ),
+    )
+
+
+def _decide_reappeared(state: PortfolioState, now_ns: int, message: OrderReappeared) -> Decision:
+    return (
+        ExposureReleased(
+            symbol=message.symbol, side=message.side, notional=-message.notional, lots=-message.lots
+        ),
+    )
+
+
+def _concerned(state: PortfolioState, symbol: str) -> tuple[str, ...]:
+    return (symbol,) if symbol else tuple(sorted(state.symbols))
+
+
+def _paused(state: PortfolioState, symbol: str, reason: str, operator: str) -> tuple[Record, ...]:
+    if reason in state.pauses.get(symbol, ()):
+        return ()
+    symbols = _concerned(state, symbol)
+    return (TradingPaused(symbol=symbol, reason=reason, operator=operator, symbols=symbols),)
+
+
+def _decide_pause(state: PortfolioState, now_ns: int, message: PauseTrading) -> Decision:
+    if message.symbol and message.symbol not in state.symbols:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
+    return _paused(state, message.symbol, message.reason, message.operator)
+
+
+def _decide_resume(state: PortfolioState, now_ns: int, message: ResumeTrading) -> Decision:
+    held = state.pauses.get(message.symbol, ())
+    ended = tuple(one for one in held if message.reason in ("", one))
+    if not ended:
+        return ()
+    symbols = _concerned(state, message.symbol)
+    return (TradingResumed(symbol=message.symbol, reasons=ended, operator=message.operator, symbols=symbols),)
+
+
+DRIFT_PAUSE_PPM = 100_000
+"""A holding that differs from the books by more than this (10 %) pauses its symbols, whenever it is found."""
+
+
+def _decide_difference(state: PortfolioState, now_ns: int, message: DifferenceFound) -> Decision:
+    """A holding differs from the books, at the start or by much later on: its symbols wait for a person."""
+    if message.cause != "start" and message.drift_ppm <= DRIFT_PAUSE_PPM:
+        return ()
+    events: list[Record] = []
+    for symbol in message.symbols:
+        if symbol in state.symbols:
+            events += _paused(state, symbol, "difference", "reconciliation")
+    return tuple(events)
+
+
+def _decide_correction(state: PortfolioState, now_ns: int, message: BalanceCorrected) -> Decision:
+    risk = state.symbols.get(message.symbol)
+    worth = message.cash_units
+    if risk is not None:
+        worth += value(risk.instrument, risk.mark_ticks, message.base_units)
+    return (
+        HoldingCorrected(
+            symbol=message.symbol if risk else "",
+            base_units=message.base_units if risk else 0,
+            inventory=risk.inventory + message.base_units if risk else 0,
+            cash=state.cash + message.cash_units,
+            worth=worth,
         ),
     )
 
@@ -358,6 +441,12 @@ _DECIDE: dict[type, Callable[[PortfolioState, int, Any], Decision]] = {
     GridConfigured: _decide_start,
     HaltTrading: _decide_halt,
     ResetHalt: _decide_reset,
+    OrderThrottled: _decide_refused,
+    OrderReappeared: _decide_reappeared,
+    PauseTrading: _decide_pause,
+    ResumeTrading: _decide_resume,
+    DifferenceFound: _decide_difference,
+    BalanceCorrected: _decide_correction,
 }
 
 
@@ -378,7 +467,7 @@ def route(event: Record) -> tuple[str, ...]:
         return ()
     if isinstance(event, (OrderBlocked, SymbolHalted)):
         return (symbol_actor(event.symbol),)
-    if isinstance(event, TradingHalted):
+    if isinstance(event, (TradingHalted, TradingPaused, TradingResumed)):
         return tuple(symbol_actor(symbol) for symbol in event.symbols)
     return ()
 

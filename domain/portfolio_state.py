@@ -24,11 +24,14 @@ from domain.risk_events import (
     EquityMarked,
     ExposureReleased,
     HaltReset,
+    HoldingCorrected,
     InventoryChanged,
     PortfolioOpened,
     StopPricesSet,
     SymbolHalted,
     TradingHalted,
+    TradingPaused,
+    TradingResumed,
 )
 
 
@@ -49,7 +52,10 @@ class SymbolRisk(msgspec.Struct, frozen=True):
 
 
 class PortfolioState(msgspec.Struct, frozen=True):
-    """Everything risk knows.  A high-water mark of 0 means equity was never marked."""
+    """Everything risk knows.  A high-water mark of 0 means equity was never marked.
+
+    `pauses` are the reasons for which a symbol is paused, by symbol; those of the empty symbol are for all.
+    """
 
     opened: bool = False
     session_drawdown_ppm: int = 0
@@ -63,6 +69,7 @@ class PortfolioState(msgspec.Struct, frozen=True):
     day_high: int = 0
     allowed_at: tuple[int, ...] = ()
     halted: str = ""
+    pauses: Map[str, tuple[str, ...]] = Map()
 
 
 def initial() -> PortfolioState:
@@ -196,6 +203,32 @@ def _on_reset(state: PortfolioState, event: HaltReset) -> PortfolioState:
     return replace(state, halted="", session_high=event.equity, day_high=event.equity)
 
 
+def _on_paused(state: PortfolioState, event: TradingPaused) -> PortfolioState:
+    reasons = (*state.pauses.get(event.symbol, ()), event.reason)
+    return replace(state, pauses=state.pauses.set(event.symbol, reasons))
+
+
+def _on_resumed(state: PortfolioState, event: TradingResumed) -> PortfolioState:
+    left = tuple(one for one in state.pauses.get(event.symbol, ()) if one not in event.reasons)
+    if left:
+        return replace(state, pauses=state.pauses.set(event.symbol, left))
+    if event.symbol in state.pauses:
+        return replace(state, pauses=state.pauses.delete(event.symbol))
+    return state
+
+
+def _on_corrected(state: PortfolioState, event: HoldingCorrected) -> PortfolioState:
+    state = replace(state, cash=event.cash)
+    risk = state.symbols.get(event.symbol)
+    if risk is not None:
+        state = replace(state, symbols=_set(state, event.symbol, replace(risk, inventory=event.inventory)))
+    if not state.session_high:
+        return state
+    return replace(
+        state, session_high=state.session_high + event.worth, day_high=state.day_high + event.worth
+    )
+
+
 _EVOLVE: dict[type, Callable[[PortfolioState, Any], PortfolioState]] = {
     PortfolioOpened: _on_opened,
     InstrumentListed: _on_listed,
@@ -209,6 +242,9 @@ _EVOLVE: dict[type, Callable[[PortfolioState, Any], PortfolioState]] = {
     SymbolHalted: _on_symbol_halted,
     TradingHalted: _on_halted,
     HaltReset: _on_reset,
+    TradingPaused: _on_paused,
+    TradingResumed: _on_resumed,
+    HoldingCorrected: _on_corrected,
 }
 
 

@@ -40,6 +40,8 @@ class Refusal(StrEnum):
     """The grid has stopped or was never started."""
     TIME_RUNS_BACK = "time_runs_back"
     """The clock was told a time before the last one."""
+    BAD_CORRECTION = "bad_correction"
+    """A correction of nothing, of an unknown asset, or of a position without a price."""
 
 
 @attrs.frozen

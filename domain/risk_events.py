@@ -16,6 +16,8 @@ class BlockReason(StrEnum):
 
     HALTED = "PAUSE_HALTED"
     """The kill switch is latched."""
+    PAUSED = "PAUSED"
+    """Trading, or this symbol, is paused; it goes on when the pause ends."""
     SYMBOL_HALTED = "PAUSE_SYMBOL_HALTED"
     """The symbol's stop loss or take profit was reached."""
     STOP_LOSS = "PAUSE_STOP_LOSS"
@@ -127,3 +129,46 @@ class HaltReset(Record):
 
     operator: str
     equity: int
+
+
+@record("TradingPaused/1")
+class TradingPaused(Record):
+    """No new order leaves, for this reason, until it is resumed; working orders stay.
+
+    Attributes:
+        symbol: empty when it is about all of them.
+        symbols: those concerned.
+    """
+
+    symbol: str
+    reason: str
+    operator: str
+    symbols: tuple[str, ...]
+
+
+@record("TradingResumed/1")
+class TradingResumed(Record):
+    """Pauses ended: `reasons` of this symbol, or of all when it is empty."""
+
+    symbol: str
+    reasons: tuple[str, ...]
+    operator: str
+    symbols: tuple[str, ...]
+
+
+@record("HoldingCorrected/1")
+class HoldingCorrected(Record):
+    """A correction moved a holding or the cash; totals after it.
+
+    Attributes:
+        symbol: empty when only cash moved.
+        base_units: change of the holding.
+        worth: change of equity at the last price, quote units: a transfer, which moves the high-water marks
+            along, so that a deposit hides no loss and a withdrawal is none.
+    """
+
+    symbol: str
+    base_units: int
+    inventory: int
+    cash: int
+    worth: int

@@ -17,6 +17,8 @@ from msgspec.structs import replace
 
 from domain.grid_events import (
     GridConfigured,
+    GridPaused,
+    GridResumed,
     GridStarted,
     GridStopped,
     GridStopping,
@@ -46,6 +48,7 @@ from domain.order_events import (
     OrderFilled,
     OrderRefused,
     OrderRequested,
+    OrderThrottled,
 )
 from domain.orders import (
     BUY,
@@ -60,7 +63,7 @@ from domain.orders import (
 )
 from domain.record import Record
 from domain.rejection import Refusal, Rejection
-from domain.risk_events import BlockReason, SymbolHalted, TradingHalted
+from domain.risk_events import BlockReason, SymbolHalted, TradingHalted, TradingPaused, TradingResumed
 from domain.wake import ALWAYS, ASLEEP, Wake
 
 __all__ = ["NEUTRAL", "SymbolState", "decide", "evolve", "initial", "inventory", "route", "wake"]
@@ -206,13 +209,15 @@ def _decide_trading_halted(state: SymbolState, now_ns: int, message: TradingHalt
 def _listens(state: SymbolState) -> bool:
     """Whether a price can bring a level its order.
 
-    Not while the initial inventory is being bought: its fills belong to levels that must still be free.
+    Not while the initial inventory is being bought: its fills belong to levels that must still be free; and
+    not while it is paused.
     """
-    return state.status is GridStatus.RUNNING and bool(state.waiting) and not state.grid_order
+    running = state.status is GridStatus.RUNNING and not state.pauses
+    return running and bool(state.waiting) and not state.grid_order
 
 
 def _decide_tick(state: SymbolState, now_ns: int, message: TickReport) -> Decision:
-    if state.status is GridStatus.INITIALIZED and state.instrument is not None:
+    if state.status is GridStatus.INITIALIZED and state.instrument is not None and not state.pauses:
         return _start(state, state.instrument, now_ns, message.price_ticks)
     if not _listens(state):
         return ()
@@ -290,7 +295,8 @@ def _decide_filled(state: SymbolState, now_ns: int, message: OrderFilled) -> Dec
         filled = _closed(level, state.instrument, message, min(units, level.held), done)
     if state.status is GridStatus.STOPPING:
         return (filled, *_finish_stop(evolve(state, filled)))
-    if not done or message.late or state.status is not GridStatus.RUNNING:
+    moved_on = level.order_id != message.client_order_id  # a late order, after the level asked for another
+    if not done or message.late or moved_on or state.status is not GridStatus.RUNNING:
         return (filled,)
     # The order that follows a completed one on its level.
     return (filled, level_order(state, state.instrument, level_after(state, filled)))
@@ -398,9 +404,32 @@ def _decide_refused(state: SymbolState, now_ns: int, message: OrderRefused) -> D
     return _released(state, message.symbol, order_id, message.reason, _pause(state, order_id, now_ns), True)
 
 
+def _decide_throttled(state: SymbolState, now_ns: int, message: OrderThrottled) -> Decision:
+    order_id = message.client_order_id
+    return _released(state, message.symbol, order_id, message.reason, message.retry_at_ns, True)
+
+
+def _decide_paused(state: SymbolState, now_ns: int, message: TradingPaused) -> Decision:
+    if state.instrument is None or (message.symbol, message.reason) in state.pauses:
+        return ()
+    return (GridPaused(symbol=state.instrument.symbol, scope=message.symbol, reason=message.reason),)
+
+
+def _decide_resumed(state: SymbolState, now_ns: int, message: TradingResumed) -> Decision:
+    ended = [
+        reason for scope, reason in state.pauses if scope == message.symbol and reason in message.reasons
+    ]
+    if state.instrument is None or not ended:
+        return ()
+    return (GridResumed(symbol=state.instrument.symbol, scope=message.symbol, reasons=tuple(ended)),)
+
+
 def _decide_blocked(state: SymbolState, now_ns: int, message: OrderBlocked) -> Decision:
     order_id = message.client_order_id
-    retry_at = message.retry_at_ns or _pause(state, order_id, now_ns)
+    if message.reason == BlockReason.PAUSED and state.pauses:
+        retry_at = 0  # the end of the pause is what it waits for
+    else:
+        retry_at = message.retry_at_ns or _pause(state, order_id, now_ns)
     waiting = message.reason not in _NO_RETRY
     return _released(state, message.symbol, order_id, message.reason, retry_at, waiting)
 
@@ -416,6 +445,9 @@ _DECIDE: dict[type, Callable[[SymbolState, int, Any], Decision]] = {
     OrderClosed: _decide_order_closed,
     OrderRefused: _decide_refused,
     OrderBlocked: _decide_blocked,
+    OrderThrottled: _decide_throttled,
+    TradingPaused: _decide_paused,
+    TradingResumed: _decide_resumed,
 }
 
 
@@ -442,7 +474,7 @@ _ROUTES: dict[type, tuple[str, ...]] = {
 def wake(state: SymbolState) -> Wake:
     """The first price, then whatever brings a waiting level its order."""
     if state.status is GridStatus.INITIALIZED:
-        return ALWAYS
+        return ASLEEP if state.pauses else ALWAYS
     if not _listens(state):
         return ASLEEP
     below: list[int] = []

@@ -14,7 +14,13 @@ from domain.books import Position, reduce
 from domain.clock import DayStarted
 from domain.instrument import InstrumentListed
 from domain.order_events import OrderFilled
-from domain.risk_events import EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
+from domain.risk_events import (
+    EquityMarked,
+    HoldingCorrected,
+    InventoryChanged,
+    PortfolioOpened,
+    SymbolHalted,
+)
 from projections.amounts import ZERO, quotient
 from projections.listings import Scale, scale
 from projections.record import Handlers, LedgerRecord, dispatch
@@ -106,11 +112,28 @@ def _on_marks(view: View, record: LedgerRecord, event: EquityMarked | DayStarted
         _marked(view, record, symbol, ticks)
 
 
+def _on_corrected(view: View, record: LedgerRecord, event: HoldingCorrected) -> None:
+    """A corrected amount costs what it is worth now: taking it over makes neither profit nor loss."""
+    row = view.of(POSITIONS).edit(event.symbol)
+    if row is None:
+        return
+    to, mark = scale(view, event.symbol), row["mark_price"]
+    moved = to.base(event.base_units)
+    row["quantity"] += moved
+    row["updated_at_ns"] = record.ts_ns
+    if mark is None:
+        row["opening_quantity"] += moved
+        return
+    row["total_invested"] += moved * mark
+    _mark(row, to, mark)
+
+
 HANDLERS: Handlers = {
     PortfolioOpened: _on_opened,
     InstrumentListed: _on_listed,
     OrderFilled: _on_filled,
     InventoryChanged: _on_price,
+    HoldingCorrected: _on_corrected,
     SymbolHalted: _on_price,
     EquityMarked: _on_marks,
     DayStarted: _on_marks,

@@ -17,9 +17,11 @@ from domain.order_events import (
     OrderClosed,
     OrderFilled,
     OrderOutcomeUnknown,
+    OrderReappeared,
     OrderRefused,
     OrderRequested,
     OrderSubmitted,
+    OrderThrottled,
 )
 from domain.orders import NO_LEVEL, TERMINAL, OrderStatus
 from projections.amounts import ZERO
@@ -153,6 +155,17 @@ def _on_unknown(view: View, record: LedgerRecord, event: OrderOutcomeUnknown) ->
         row["status"] = OrderStatus.UNKNOWN.value
 
 
+def _on_throttled(view: View, record: LedgerRecord, event: OrderThrottled) -> None:
+    _end(view, record, event.client_order_id, "throttled", event.reason, "")
+
+
+def _on_reappeared(view: View, record: LedgerRecord, event: OrderReappeared) -> None:
+    row = _change(view, record, event.client_order_id)
+    if row is not None:
+        row.update(status=event.status, exchange_order_id=event.exchange_order_id, closed_position=None)
+        row["detail"] = "appeared late"
+
+
 def _on_amended(view: View, record: LedgerRecord, event: OrderAmended) -> None:
     row = _change(view, record, event.client_order_id)
     if row is not None:
@@ -182,6 +195,8 @@ HANDLERS: Handlers = {
     OrderFilled: _on_filled,
     OrderClosed: _on_closed,
     OrderOutcomeUnknown: _on_unknown,
+    OrderThrottled: _on_throttled,
+    OrderReappeared: _on_reappeared,
     OrderAmended: _on_amended,
     CancelRequested: _on_cancel,
     CancelRejected: _on_cancel_rejected,

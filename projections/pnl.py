@@ -9,7 +9,7 @@ marks; neither is computed from the other, and `identity_residual` is the differ
   level owns (a holding of the start, valued at its first mark; an execution no level has taken).
 * fees: in quote value at the fill; negative was paid.  funding: positive was received.
 * transfers: value that came into the account's equity without trading: a holding that gets its first price
-  after equity was first marked.
+  after equity was first marked, and what an operator's correction took over.
 * realised, unrealised: the same gross profit split by average cost instead of by level; so
   ``realised + unrealised = grid_profit + unpaired_pnl``.
 
@@ -26,10 +26,29 @@ from domain.inputs import OpenAccount
 from domain.instrument import InstrumentListed
 from domain.order_events import FundingPaid, OrderFilled
 from domain.orders import OPPOSITE, SIGN
-from domain.risk_events import CashChanged, EquityMarked, InventoryChanged, PortfolioOpened, SymbolHalted
+from domain.risk_events import (
+    CashChanged,
+    EquityMarked,
+    HoldingCorrected,
+    InventoryChanged,
+    PortfolioOpened,
+    SymbolHalted,
+)
 from projections.amounts import ZERO, amount
 from projections.listings import quote_decimals, scale
-from projections.pnl_rows import DAYS, FIGURES, SYMBOLS, TOTAL, add_up, flow, priced, total_row, value
+from projections.pnl_rows import (
+    DAYS,
+    FIGURES,
+    SYMBOLS,
+    TOTAL,
+    add_up,
+    day_row,
+    flow,
+    priced,
+    symbol_row,
+    total_row,
+    value,
+)
 from projections.record import Handlers, LedgerRecord, dispatch
 from projections.view import Row, Table, View
 
@@ -123,6 +142,30 @@ def _on_cash(view: View, record: LedgerRecord, event: CashChanged) -> None:
         add_up(view, record)
 
 
+def _on_corrected(view: View, record: LedgerRecord, event: HoldingCorrected) -> None:
+    """What a correction brought or took is a transfer: the holding at its mark, and the cash."""
+    decimals, total = quote_decimals(view), total_row(view)
+    if decimals is None:
+        return
+    cash, worth = amount(event.cash, decimals), amount(event.worth, decimals)
+    moved_cash, total["cash"] = cash - total["cash"], cash
+    rows = [total]
+    if event.symbol:
+        row = symbol_row(view, event.symbol)
+        moved = scale(view, event.symbol).base(event.base_units)
+        row["inventory"] += moved
+        row["unowned_quantity"] += moved
+        row["unowned_cost"] += worth - moved_cash
+        row["cash"] += moved_cash
+        if row["equity_start"] is not None:
+            rows += [row, day_row(view, record, row)]
+    for one in rows:
+        one["transfers"] += worth
+    if event.symbol:
+        value(view, record, event.symbol)
+    add_up(view, record)
+
+
 def _on_halted(view: View, record: LedgerRecord, event: SymbolHalted) -> None:
     value(view, record, event.symbol)
     add_up(view, record)
@@ -154,6 +197,7 @@ HANDLERS: Handlers = {
     InventoryAdopted: _on_adopted,
     FundingPaid: _on_funding,
     CashChanged: _on_cash,
+    HoldingCorrected: _on_corrected,
     SymbolHalted: _on_halted,
     DayStarted: _on_day,
     EquityMarked: _on_marked,

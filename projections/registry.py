@@ -12,7 +12,19 @@ from functools import cache
 from typing import Protocol
 
 from domain.codec import UPCASTERS
-from projections import cycles, equity, fills, grids, inventory, levels, listings, orders, pnl, risk
+from projections import (
+    cycles,
+    equity,
+    fills,
+    grids,
+    inventory,
+    levels,
+    listings,
+    orders,
+    pnl,
+    reconciliation,
+    risk,
+)
 from projections.amounts import EXACT
 from projections.record import Handler, Handlers, LedgerRecord
 from projections.view import Load, Row, Table, View
@@ -45,6 +57,7 @@ PROJECTIONS: dict[str, Projection] = {
     "pnl": pnl,
     "risk": risk,
     "equity": equity,
+    "reconciliation": reconciliation,
 }
 
 TABLES: tuple[Table, ...] = tuple(table for one in PROJECTIONS.values() for table in one.TABLES)

@@ -17,11 +17,14 @@ from domain.risk_events import (
     EquityMarked,
     ExposureReleased,
     HaltReset,
+    HoldingCorrected,
     InventoryChanged,
     PortfolioOpened,
     StopPricesSet,
     SymbolHalted,
     TradingHalted,
+    TradingPaused,
+    TradingResumed,
 )
 from projections.amounts import amount
 from projections.listings import quote_decimals, scale
@@ -171,6 +174,32 @@ def _on_symbol_halted(view: View, record: LedgerRecord, event: SymbolHalted) -> 
     view.of(HALTS).put(halt)
 
 
+def _on_paused(view: View, record: LedgerRecord, event: TradingPaused) -> None:
+    _pause_row(view, record, "paused", event.symbol, event.reason, event.operator)
+
+
+def _on_resumed(view: View, record: LedgerRecord, event: TradingResumed) -> None:
+    _pause_row(view, record, "resumed", event.symbol, ", ".join(event.reasons), event.operator)
+
+
+def _pause_row(view: View, record: LedgerRecord, kind: str, symbol: str, reason: str, operator: str) -> None:
+    total = view.of(TOTAL).get(1)
+    halt = HALTS.blank(position=record.position, ts_ns=record.ts_ns, kind=kind)
+    halt.update(symbol=symbol or None, reason=reason, operator=operator)
+    halt["equity"] = total["equity_end"] if total else None
+    view.of(HALTS).put(halt)
+
+
+def _on_corrected(view: View, record: LedgerRecord, event: HoldingCorrected) -> None:
+    """The high-water marks move along with what was transferred."""
+    row, decimals = risk_row(view, record, ACCOUNT_SCOPE), quote_decimals(view)
+    if row["session_high"] is None or decimals is None:
+        return
+    worth = amount(event.worth, decimals)
+    row.update(session_high=row["session_high"] + worth, day_high=row["day_high"] + worth)
+    _equity(view, record, raises=False)
+
+
 def _on_reset(view: View, record: LedgerRecord, event: HaltReset) -> None:
     row, equity = risk_row(view, record, ACCOUNT_SCOPE), amount(event.equity, quote_decimals(view) or 0)
     row.update(state="running", halt_reason=None, halted_at_ns=None, session_high=equity, day_high=equity)
@@ -195,6 +224,9 @@ HANDLERS: Handlers = {
     TradingHalted: _on_halted,
     SymbolHalted: _on_symbol_halted,
     HaltReset: _on_reset,
+    TradingPaused: _on_paused,
+    TradingResumed: _on_resumed,
+    HoldingCorrected: _on_corrected,
 }
 
 

@@ -70,7 +70,7 @@ HALTS = Table(
     },
     ("position",),
 )
-"""`kind` is ``trading_halted``, ``symbol_halted`` or ``halt_reset``."""
+"""`kind` is ``trading_halted``, ``symbol_halted``, ``halt_reset``, ``paused`` or ``resumed``."""
 
 COUNTS = (
     "session_drawdown_ppm",

@@ -8,6 +8,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from immutables import Map
 from worlds import COIN, PERP, QUICK, SECOND, T0, World, bounded, open_portfolio, terms
 
 from domain import portfolio
@@ -346,12 +347,14 @@ def test_the_first_limit_that_fails_is_named_in_the_order_of_the_reasons() -> No
     symbol = state.symbols[one]
     everything = {
         "halted": "MANUAL",
+        "pauses": Map({"": ("operator",)}),
         "allowed_at": (T0,),
         "symbols": state.symbols.set(one, _with(symbol, halted=True, mark_ticks=60)),
     }
     steps: list[tuple[BlockReason, dict[str, Any]]] = [
         (BlockReason.HALTED, {}),
-        (BlockReason.SYMBOL_HALTED, {"halted": ""}),
+        (BlockReason.PAUSED, {"halted": ""}),
+        (BlockReason.SYMBOL_HALTED, {"pauses": Map()}),
         (BlockReason.STOP_LOSS, {"symbols": state.symbols.set(one, _with(symbol, mark_ticks=60))}),
         (
             BlockReason.VELOCITY,

@@ -40,7 +40,8 @@ FROM_SPECIFICATION: dict[OrderStatus, set[OrderStatus]] = {
     S.PENDING: {S.OPEN, S.REJECTED, S.FILLED, S.PARTIALLY_FILLED, S.CANCELLED, S.EXPIRED, S.UNKNOWN},
     S.OPEN: {S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.EXPIRED},
     S.PARTIALLY_FILLED: {S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.EXPIRED},
-    S.UNKNOWN: {S.OPEN, S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED},
+    S.UNKNOWN: {S.OPEN, S.PARTIALLY_FILLED, S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED, S.ABSENT},
+    S.ABSENT: {S.OPEN, S.PARTIALLY_FILLED, S.FILLED},
 }
 """Where an order may go, as the specification of execution has it, and out of silence by evidence."""
 
@@ -52,7 +53,7 @@ LEADS_TO = {
     T.REJECTED: {S.REJECTED},
     T.EXPIRED: {S.EXPIRED},
     T.NO_ANSWER: {S.UNKNOWN},
-    T.NOT_FOUND: {S.REJECTED},
+    T.NOT_FOUND: {S.ABSENT},
 }
 
 
@@ -80,6 +81,7 @@ def test_the_table_has_every_pair_that_was_agreed_and_no_other() -> None:
         S.OPEN: fills_and_ends,
         S.PARTIALLY_FILLED: fills_and_ends | {T.ACCEPTED},
         S.UNKNOWN: fills_and_ends | {T.ACCEPTED, T.REJECTED, T.NOT_FOUND},
+        S.ABSENT: {T.ACCEPTED, T.PARTIAL_FILL, T.FULL_FILL},
     }
     assert {(s, t) for s, triggers in agreed.items() for t in triggers} == set(TRANSITIONS)
 
