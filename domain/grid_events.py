@@ -133,8 +133,9 @@ class GridPaused(Record):
 
 @record("GridResumed/1")
 class GridResumed(Record):
-    """Pauses ended; with the last one, every waiting level may ask at once."""
+    """Pauses ended; with the last of them (`free`) every waiting level may ask at once."""
 
     symbol: str
     scope: str
     reasons: tuple[str, ...]
+    free: bool

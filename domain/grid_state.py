@@ -234,13 +234,13 @@ def _on_paused(state: SymbolState, event: GridPaused) -> SymbolState:
 
 def _on_resumed(state: SymbolState, event: GridResumed) -> SymbolState:
     left = tuple(one for one in state.pauses if one[0] != event.scope or one[1] not in event.reasons)
-    if left:
+    if not event.free:
         return replace(state, pauses=left)
     levels = tuple(
         replace(level, retry_at_ns=0) if level.waiting and level.retry_at_ns else level
         for level in state.levels
     )
-    return replace(state, pauses=(), levels=levels)
+    return replace(state, pauses=left, levels=levels)
 
 
 _EVOLVE: dict[type, Callable[[SymbolState, Any], SymbolState]] = {

@@ -416,12 +416,17 @@ def _decide_paused(state: SymbolState, now_ns: int, message: TradingPaused) -> D
 
 
 def _decide_resumed(state: SymbolState, now_ns: int, message: TradingResumed) -> Decision:
-    ended = [
-        reason for scope, reason in state.pauses if scope == message.symbol and reason in message.reasons
-    ]
+    ended = [one for one in state.pauses if one[0] == message.symbol and one[1] in message.reasons]
     if state.instrument is None or not ended:
         return ()
-    return (GridResumed(symbol=state.instrument.symbol, scope=message.symbol, reasons=tuple(ended)),)
+    return (
+        GridResumed(
+            symbol=state.instrument.symbol,
+            scope=message.symbol,
+            reasons=tuple(reason for _, reason in ended),
+            free=len(ended) == len(state.pauses),
+        ),
+    )
 
 
 def _decide_blocked(state: SymbolState, now_ns: int, message: OrderBlocked) -> Decision:

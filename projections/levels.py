@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from domain.grid_events import (
     GridConfigured,
+    GridResumed,
     GridStarted,
     GridStopping,
     InventoryAdopted,
@@ -184,6 +185,14 @@ def _on_deferred(view: View, record: LedgerRecord, event: LevelDeferred) -> None
         row["retry_at_ns"] = None
 
 
+def _on_resumed(view: View, record: LedgerRecord, event: GridResumed) -> None:
+    at = 0
+    while event.free and (row := view.of(LEVELS).edit(event.symbol, at)) is not None:
+        if row["waiting"]:
+            row["retry_at_ns"] = None
+        at += 1
+
+
 def _on_stopping(view: View, record: LedgerRecord, event: GridStopping) -> None:
     at = 0
     while (row := view.of(LEVELS).edit(event.symbol, at)) is not None:
@@ -200,6 +209,7 @@ HANDLERS: Handlers = {
     LevelReleased: _on_released,
     LevelDeferred: _on_deferred,
     GridStopping: _on_stopping,
+    GridResumed: _on_resumed,
 }
 
 

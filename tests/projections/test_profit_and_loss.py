@@ -25,13 +25,15 @@ from small_runs import (
     walk,
 )
 
-from domain.inputs import FundingReport, StopGrid
-from domain.risk_events import EquityMarked
+from domain.inputs import CorrectBalance, FundingReport, PauseTrading, ResumeTrading, StopGrid
+from domain.risk_events import EquityMarked, HoldingCorrected
 from domain.units import from_units
 from projections.amounts import ZERO
 from projections.inventory import POSITIONS
+from projections.levels import LEVELS
 from projections.pnl_rows import DAYS, SYMBOLS, TOTAL
 from projections.registry import apply_all, fresh
+from projections.risk_rows import HALTS
 from projections.view import View
 from replay.exchange.rules import ExchangeRules
 
@@ -45,21 +47,24 @@ RUNS: dict[str, Callable[..., SmallRun]] = {
 
 def checked(run: SmallRun) -> View:
     """The view of a run, after checking the identity at every mark on the way."""
-    view, marks = fresh(), 0
+    view, marks, cash = fresh(), 0, ZERO
     for row in run.rows:
         record = record_of(row)
         apply_all(view, [record])
+        if isinstance(record.event, HoldingCorrected) and not record.event.symbol:
+            cash += from_units(record.event.worth, 6)
         if isinstance(record.event, EquityMarked):
             marks += 1
             total = view.of(TOTAL).get(1)
             assert total is not None
             assert total["equity_end"] == from_units(record.event.equity, 6)
-            check_sums(view)
+            check_sums(view, cash)
     assert marks
     return view
 
 
-def check_sums(view: View) -> None:
+def check_sums(view: View, cash_transfers: Decimal = ZERO) -> None:
+    """The parts add up; cash that came or went belongs to the account alone."""
     total = view.of(TOTAL).get(1)
     assert total is not None
     symbols = list(view.of(SYMBOLS).rows())
@@ -68,8 +73,9 @@ def check_sums(view: View) -> None:
         assert row["identity_residual"] == 0
         assert row["realised"] + row["unrealised"] == row["grid_profit"] + row["unpaired_pnl"]
     for name in ("grid_profit", "unpaired_pnl", "fees", "funding", "transfers", "realised", "unrealised"):
-        assert sum((row[name] for row in symbols), ZERO) == total[name]
-        assert sum((row[name] for row in days), ZERO) == total[name]
+        of_account = cash_transfers if name == "transfers" else ZERO
+        assert sum((row[name] for row in symbols), of_account) == total[name]
+        assert sum((row[name] for row in days), of_account) == total[name]
 
 
 def figures(view: View) -> dict[str, Any]:
@@ -187,3 +193,45 @@ def test_volume_discounts_and_rebates_keep_the_sum() -> None:
     exchange = ExchangeRules(fee_asset="base")
     run = SmallRun({"BTCUSDT": ticks(walk(4, 600))}, [rules], [start_grid(rules)], exchange=exchange).run()
     assert figures(checked(run))["fees"] > 0
+
+
+@pytest.mark.parametrize("make", [long_spot, neutral_linear], ids=["spot", "perpetual"])
+def test_what_an_operator_takes_over_is_a_transfer_and_neither_profit_nor_loss(
+    make: Callable[..., SmallRun],
+) -> None:
+    run = make()
+    backtest = run.backtest
+    while backtest.step(START + 2 * HOUR):
+        pass
+    spot = make is long_spot
+    subject, price = ("BTC", 0) if spot else ("BTCUSDT", 1000)
+    for what, units in ((subject, 700), ("USDT", -250 * QUOTE_UNIT), (subject, -200)):
+        correction = CorrectBalance(
+            subject=what, units=units, price_ticks=price, reason="found", operator="ann"
+        )
+        backtest.runtime.learn(correction, backtest.now_ns)
+    view = checked(run.run())
+    held = view.of(POSITIONS).get("BTCUSDT")
+    risk = run.core.state_of("portfolio").symbols["BTCUSDT"]
+    assert held is not None
+    assert held["quantity"] == from_units(risk.inventory, 4)
+    transfers = figures(view)["transfers"]
+    assert transfers != -250  # the holding was worth something
+    assert -250 - 10 < transfers < -250 + 10
+
+
+def test_pauses_leave_levels_as_the_core_has_them() -> None:
+    run = long_spot()
+    backtest = run.backtest
+    while backtest.step(START + HOUR):
+        pass
+    backtest.runtime.learn(PauseTrading(reason="operator", symbol="", operator="ann"), backtest.now_ns)
+    while backtest.step(START + 3 * HOUR):
+        pass
+    backtest.runtime.learn(ResumeTrading(reason="", symbol="", operator="ann"), backtest.now_ns)
+    view = checked(run.run())
+    kinds = [row["kind"] for row in view.of(HALTS).rows()]
+    assert kinds == ["paused", "resumed"]
+    waiting = {row["grid_level"]: row["retry_at_ns"] or 0 for row in view.of(LEVELS).rows() if row["waiting"]}
+    levels = run.core.state_of("symbol/BTCUSDT").levels
+    assert waiting == {level.index: level.retry_at_ns for level in levels if level.waiting}
