@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test install check bench lock clean
+.PHONY: demo test install check bench soak lock clean
 
 demo: $(STAMP)  ## accelerated simulation on a generated market, then a replay of its own ledger
 	@$(BIN)/grinder demo
@@ -29,9 +29,12 @@ test: check  ## everything CI runs
 bench: $(STAMP)  ## the figures of docs/benchmarks.md, as ratios in one run
 	$(BIN)/python -m benchmarks
 
+soak: $(STAMP)  ## the seeded simulation on many seeds: make soak SEEDS=2000 FROM=0
+	$(BIN)/python tests/live/chaos.py $(or $(FROM),0) $$(($(or $(FROM),0) + $(or $(SEEDS),2000)))
+
 lock:  ## pin every dependency again, with hashes
 	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --extra data --extra report --extra test --output-file requirements.lock setup.cfg requirements.build.in
+		--no-emit-find-links --extra data --extra live --extra report --extra test --output-file requirements.lock setup.cfg requirements.build.in
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

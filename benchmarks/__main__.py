@@ -10,9 +10,15 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks import append, grid, replaying, start
+from benchmarks import append, grid, latency, replaying, start
 
-BENCHMARKS = {"append": append.run, "grid": grid.run, "replay": replaying.run, "start": start.run}
+BENCHMARKS = {
+    "append": append.run,
+    "grid": grid.run,
+    "latency": latency.run,
+    "replay": replaying.run,
+    "start": start.run,
+}
 
 
 def main() -> None:

@@ -63,13 +63,16 @@ def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record
     """Orders (or deferrals) of the waiting levels that a price and a time allow, nearest first."""
     if state.instrument is None:
         return
-    levels = [state.levels[at] for at in state.waiting]
-    levels.sort(key=lambda x: (abs(price_of(x, next_side(x)) - price_ticks), x.index))
-    for level in levels:
-        rests = may_rest(level, next_side(level), price_ticks)
-        if level.retry_at_ns > now_ns:
-            continue
-        if rests:
+    due = [
+        level
+        for at in state.waiting
+        if (level := state.levels[at]).retry_at_ns <= now_ns
+        and (level.retry_at_ns or may_rest(level, next_side(level), price_ticks))
+    ]
+    if len(due) > 1:
+        due.sort(key=lambda x: (abs(price_of(x, next_side(x)) - price_ticks), x.index))
+    for level in due:
+        if may_rest(level, next_side(level), price_ticks):
             yield level_order(state, state.instrument, level)
-        elif level.retry_at_ns:
+        else:
             yield LevelDeferred(symbol=state.instrument.symbol, level=level.index)

@@ -23,6 +23,14 @@ class ExitStatus(IntEnum):
     """The ledger fails verification."""
     ENVIRONMENT = 5
     """The machine is in the way: a missing extra, a read-only folder, a lock, a full disk."""
+    ORDERS_LEFT = 6
+    """A run ended, and orders of ours may still work on the exchange."""
+    NOT_STORED = 7
+    """The ledger could not be written: the run stopped at once, with its memory ahead of the ledger."""
+    GAVE_UP = 8
+    """A run kept failing and is left down; its orders were cancelled as far as the exchange could be asked."""
+    EXCHANGE = 9
+    """The exchange could not be reached, or did not answer as it must; trying again may help."""
 
 
 class UserError(Exception):

@@ -52,7 +52,10 @@ def data_digest(markets: Mapping[str, Ticks]) -> str:
 
 def ledger_id_of(config: Config, data: str, seed: int) -> str:
     """Identity of a backtest: the same configuration, data and seed are the same ledger."""
-    canonical = orjson.dumps(config_as_dict(config), option=orjson.OPT_SORT_KEYS)
+    settings = config_as_dict(config)
+    for section in ("live", "observe", "record"):
+        del settings[section]  # they change nothing that a backtest computes
+    canonical = orjson.dumps(settings, option=orjson.OPT_SORT_KEYS)
     return sha256(canonical + data.encode() + str(seed).encode()).hexdigest()[:LEDGER_ID_DIGITS]
 
 

@@ -15,6 +15,9 @@ from grinder.config.setting import about
 
 ASSET_NAME: Final = "[A-Z0-9][A-Z0-9._-]{0,30}"
 
+LOOPBACK: Final = r"(http|ws)s?://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?(/[^\s]*)?"
+"""An address on this machine: a configuration can never send keys or orders anywhere else."""
+
 
 @frozen(kw_only=True)
 class Fees:
@@ -60,18 +63,58 @@ class Fees:
 
 
 @frozen(kw_only=True)
+class Endpoint:
+    """Addresses of an exchange on this machine (`grinder sim-exchange`), instead of the exchange's own."""
+
+    rest: str = field(
+        metadata=about("Address of the requests.", example="http://127.0.0.1:8700", pattern=LOOPBACK)
+    )
+    ws: str = field(
+        metadata=about("Address of the market streams.", example="ws://127.0.0.1:8700/ws", pattern=LOOPBACK)
+    )
+    ws_private: str = field(
+        default="",
+        metadata=about(
+            "Address of the private streams, where it differs.",
+            example="ws://127.0.0.1:8700/private",
+            pattern=f"({LOOPBACK})?",
+        ),
+    )
+
+
+@frozen(kw_only=True)
 class Account:
     """The account that trades, and what it holds at the start."""
 
     exchange: Exchange = field(
         default=Exchange.SIMULATED, metadata=about("Where orders go.", example="simulated")
     )
+    connector: str = field(
+        default="",
+        metadata=about(
+            "Name of the entry point in the group `grinder.connectors`; only with `exchange: other`.",
+            example="my-exchange",
+            pattern="([a-z][a-z0-9-]{0,30})?",
+        ),
+    )
+    endpoint: Endpoint | None = field(
+        default=None,
+        metadata=about(
+            "Where the exchange is, for one that runs on this machine; never with --live or --testnet.",
+            example={"rest": "http://127.0.0.1:8700", "ws": "ws://127.0.0.1:8700/ws"},
+        ),
+    )
     quote: str = field(
         default="USDT",
         metadata=about("The currency profit is counted in.", example="USDT", pattern=ASSET_NAME),
     )
     balance: Decimal = field(
-        metadata=about("Quote currency held at the start.", unit="quote", example="10000", at_least=0)
+        metadata=about(
+            "Quote currency held at the start; on an exchange, what must at least be there.",
+            unit="quote",
+            example="10000",
+            at_least=0,
+        )
     )
     assets: dict[str, Decimal] = field(
         default=Factory(dict),

@@ -25,6 +25,9 @@ from grinder.errors import ConfigError
 
 _T = TypeVar("_T")
 
+_SHELL = ("version", "fills", "risk", "run", "live", "observe", "record")
+"""The sections that nothing is completed in or judged with others."""
+
 
 class Check:
     """One tree on its way to a `Config`; what is unsound is left out of the later stages."""
@@ -40,7 +43,7 @@ class Check:
         grids = self._grids(instruments, account)
         if self._problems:
             return None
-        shell = {key: self._data[key] for key in ("version", "fills", "risk", "run") if key in self._data}
+        shell = {key: self._data[key] for key in _SHELL if key in self._data}
         config = structured({**shell, "account": {"balance": "0"}, "instruments": {}, "grids": []}, Config)
         assert account is not None, "an account without problems is sound"
         return attrs.evolve(

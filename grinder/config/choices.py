@@ -24,7 +24,14 @@ class Choice(StrEnum):
 class Exchange(Choice):
     """Where orders go."""
 
-    SIMULATED = "simulated", "the built-in matching engine over recorded or live prices"
+    SIMULATED = "simulated", "the built-in matching engine over recorded, generated or live prices"
+    BINANCE = "binance", "Binance spot"
+    BINANCE_USDM = "binance-usdm", "Binance USD-margined perpetuals"
+    BYBIT = "bybit", "Bybit spot"
+    BYBIT_LINEAR = "bybit-linear", "Bybit linear perpetuals"
+    OKX = "okx", "OKX spot"
+    KRAKEN = "kraken", "Kraken spot"
+    OTHER = "other", "a connector of another package, named in `account.connector`"
 
 
 class FillModel(Choice):
@@ -78,3 +85,20 @@ class OnStop(Choice):
     KEEP = "keep", "orders stay at the exchange, inventory stays"
     CANCEL = "cancel", "orders are cancelled, inventory stays"
     FLATTEN = "flatten", "orders are cancelled, inventory is closed at the market"
+
+
+class AlertFormat(Choice):
+    """How an alert is written for who receives it."""
+
+    GENERIC = "generic", "one JSON object"
+    SLACK = "slack", "a Slack incoming webhook"
+    DISCORD = "discord", "a Discord webhook"
+    PAGERDUTY = "pagerduty", "a PagerDuty event; only critical alerts open one"
+
+
+class AlertLevel(Choice):
+    """How much an alert matters."""
+
+    INFO = "info", "what happened"
+    WARNING = "warning", "what somebody should look at"
+    CRITICAL = "critical", "what somebody must act on now"

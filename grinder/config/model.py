@@ -15,6 +15,7 @@ from attrs import Factory, field, frozen
 from grinder.config.account import ASSET_NAME, Account, Fills
 from grinder.config.choices import InstrumentKind
 from grinder.config.grid import SYMBOL_NAME, Grid
+from grinder.config.live import Live, Observe, Recording
 from grinder.config.setting import about
 
 CONFIG_VERSION: Final = 1
@@ -175,6 +176,18 @@ class Config:
     run: Run = field(
         default=Factory(Run),
         metadata=about("How a run is conducted.", example={"mark_interval_seconds": 300}),
+    )
+    live: Live = field(
+        default=Factory(Live),
+        metadata=about("How a run on an exchange is conducted.", example={"reconcile_seconds": 60}),
+    )
+    observe: Observe = field(
+        default=Factory(Observe),
+        metadata=about("What is shown of a run.", example={"metrics_port": 9464}),
+    )
+    record: Recording = field(
+        default=Factory(Recording),
+        metadata=about("What is kept beside the ledger.", example={"tape": True}),
     )
     grids: tuple[Grid, ...] = field(
         metadata=about("The grids to trade, at most one per symbol.", example=[{"symbol": "BTCUSDT"}])

@@ -39,6 +39,8 @@ REFUSALS: Final[dict[str, str]] = {
     "config.quote_mismatch": "An instrument's quote currency is not the account's.",
     "config.base_unknown": "An instrument's base asset cannot be derived from its symbol.",
     "config.fee_asset": "The fee asset and its price do not fit together.",
+    "config.connector": "`account.connector` is given for an exchange that is built in.",
+    "config.endpoint": "`account.endpoint` is given where there is no address to choose.",
     "config.balance_twice": "The quote balance is also given among the other assets.",
 }
 

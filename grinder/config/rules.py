@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from grinder.config.account import Account
-from grinder.config.choices import InstrumentKind
+from grinder.config.choices import Exchange, InstrumentKind
 from grinder.config.model import Config, Instrument
 from grinder.config.refusals import refusal
 from grinder.config.tree import Place
@@ -42,12 +42,39 @@ def account_problems(account: Account, at: Place) -> Iterator[ConfigError]:
             place=at("fees", "asset_price"),
             fix="leave `asset_price` out, or name the third asset in `asset`",
         )
+    yield from _exchange_problems(account, at)
     if account.quote in account.assets:
         yield refusal(
             "config.balance_twice",
             f"{account.quote} is the quote currency, whose amount is `account.balance`",
             place=at("assets", account.quote),
             fix=f"remove {account.quote} from `assets` and put the amount into `balance`",
+        )
+
+
+def _exchange_problems(account: Account, at: Place) -> Iterator[ConfigError]:
+    other = account.exchange is Exchange.OTHER
+    if other and not account.connector:
+        yield refusal(
+            "config.missing_key",
+            "`account.exchange` is `other`, and no connector is named",
+            place=at("exchange"),
+            fix="add `connector: NAME`, the entry point of the package that has it",
+        )
+    if account.connector and not other:
+        yield refusal(
+            "config.connector",
+            f"`connector` has no meaning with `exchange: {account.exchange}`",
+            place=at("connector"),
+            value=account.connector,
+            fix="leave `connector` out, or write `exchange: other`",
+        )
+    if account.endpoint is not None and account.exchange is Exchange.SIMULATED:
+        yield refusal(
+            "config.endpoint",
+            "the simulated exchange is inside this program and has no address",
+            place=at("endpoint"),
+            fix="leave `endpoint` out, or name the exchange whose protocol is spoken there",
         )
 
 

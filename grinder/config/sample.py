@@ -13,7 +13,9 @@ _SAMPLE: Final = """\
 version: 1
 
 account:
-  exchange: simulated       # orders never leave this machine
+  exchange: simulated       # orders never leave this machine; or binance, bybit, okx, kraken, ...
+  # connector: my-exchange  # with `exchange: other`: the entry point of another package
+  # endpoint: {rest: "http://127.0.0.1:8700", ws: "ws://127.0.0.1:8700/ws", ws_private: ""}   # sim-exchange
   quote: USDT               # the currency profit is counted in
   balance: "10000"          # USDT at the start
   # assets: {BTC: "0.05"}   # other assets held at the start
@@ -57,6 +59,27 @@ risk:
 
 run:
   mark_interval_seconds: 300   # how often equity is marked
+
+# For `grinder paper` and `grinder run`; a backtest looks at none of it.
+live:
+  reconcile_seconds: 60        # how often the books are compared with the exchange
+  stale_seconds: 20            # a stream silent for longer is renewed; no new order leaves meanwhile
+  dead_man_seconds: 60         # the exchange cancels everything after this long without us; 0 never
+  clock_drift_ms: 1000         # largest difference from the exchange's clock
+  requests: 0                  # most order requests in the window; 0 is no limit of ours
+  request_reserve: 0           # how many of them only cancels may use
+  request_window_seconds: 10
+  drain_seconds: 5             # how long a stop waits for what is under way
+  disk_free_mb: 256            # with less room no new order leaves
+
+observe:
+  metrics_port: 0              # port on 127.0.0.1 for /metrics, /livez, /readyz; 0 is none
+  # alerts:                    # who is told, by a name of yours
+  #   ops: {url_from: OPS_WEBHOOK_URL, format: slack, level: warning}   # the URL is in that variable
+
+record:
+  tape: true                   # keep every raw frame
+  segment_mb: 64
 
 grids:
   # Twenty equal steps between two prices: buys below the price, sells above it.

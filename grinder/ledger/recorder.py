@@ -82,6 +82,23 @@ class _LedgerDatastore(SQLiteDatastore):
         super().__init__(db_name, **options)
         self.pool.close()
         self.pool = _LedgerPool(db_name=db_name, lock_timeout=BUSY_TIMEOUT_S)
+        self._appender: sqlite3.Connection | None = None
+
+    def appender(self) -> sqlite3.Connection:
+        """The one connection that appends: the pool's way to a connection costs as much as the commit."""
+        if self._appender is None:
+            made = sqlite3.connect(
+                self.pool.db_name, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            made.execute("PRAGMA synchronous=FULL")
+            self._appender = made
+        return self._appender
+
+    def close(self) -> None:
+        if self._appender is not None:
+            self._appender.close()
+            self._appender = None
+        super().close()
 
 
 class LedgerFactory(SQLiteFactory):
@@ -153,13 +170,20 @@ class LedgerRecorder(SQLiteApplicationRecorder):
             FencedError: the ledger was taken over by a writer with a later epoch.
             eventsourcing.persistence.PersistenceError, sqlite3.Error: nothing of it was stored.
         """
-        with self.datastore.transaction(commit=True) as cursor:
-            cursor.execute("SELECT epoch FROM writer_epoch")
-            current = cursor.fetchone()[0]
+        connection = cast(_LedgerDatastore, self.datastore).appender()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            (current,) = connection.execute("SELECT epoch FROM writer_epoch").fetchone()
             if current != epoch:
                 raise FencedError(f"this writer has epoch {epoch}, the ledger {current}")
             # sqlite3 binds a plain tuple a sixth faster than a named one.
-            cursor.executemany(INSERT, map(tuple, rows))
+            connection.executemany(INSERT, map(tuple, rows))
+            connection.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT may have ended the transaction already.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
 
     def take_epoch(self) -> int:
         """Become the writer: every earlier epoch is refused from now on."""

@@ -7,10 +7,14 @@ stop; nothing is retried.
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NamedTuple
 
 import pykka
+from eventsourcing.persistence import PersistenceError
 
 from actors.records import LedgerRow
 from grinder.ledger.recorder import LedgerRecorder
@@ -29,23 +33,50 @@ class JournalFailed(Exception):
         super().__init__(f"the journal failed earlier: {first!r}")
 
 
+class Group(NamedTuple):
+    """Records to store, and who is told on the writer's thread: how far they went, or why they failed."""
+
+    rows: list[LedgerRow]
+    stored: Callable[[int], None]
+    failed: Callable[[BaseException], None]
+
+
+def is_full(failure: BaseException) -> bool:
+    """Whether a commit failed for want of room: nothing of it was stored, and nothing is in doubt."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+            return True
+        cause = cause.__cause__
+    return False
+
+
 class WriterActor(pykka.ThreadingActor):
-    """The edge actor that owns the write connection."""
+    """The edge actor that owns the write connection.
+
+    `make_room` may free space kept back for a full disk; it says whether it did.
+    """
 
     use_daemon_thread = True
 
-    def __init__(self, recorder: LedgerRecorder, epoch: int) -> None:
+    def __init__(
+        self, recorder: LedgerRecorder, epoch: int, make_room: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__()
         self._recorder = recorder
         self._epoch = epoch
+        self._make_room = make_room
         self._failure: Exception | None = None
+        self._told: Callable[[BaseException], None] | None = None
 
-    def on_receive(self, message: list[LedgerRow]) -> int:
+    def on_receive(self, message: list[LedgerRow] | Group) -> int:
         """Store one group; the reply is the last position stored.
 
         Raises:
             JournalFailed: an earlier group was not stored, so this one would leave a hole before it.
         """
+        if isinstance(message, Group):
+            return self._store_and_tell(message)
         if self._failure is not None:
             raise JournalFailed(self._failure) from self._failure
         try:
@@ -54,6 +85,39 @@ class WriterActor(pykka.ThreadingActor):
             self._failure = failure
             raise
         return message[-1].position
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """A failure nobody foresaw ends the thread: whoever waits for a commit has to hear of it."""
+        if self._told is not None:
+            self._told(exception_value or RuntimeError("the journal's thread failed"))
+
+    def _store_and_tell(self, group: Group) -> int:
+        self._told = group.failed
+        if self._failure is not None:
+            group.failed(JournalFailed(self._failure))
+            return 0
+        try:
+            self._append(group.rows)
+        except (PersistenceError, sqlite3.Error, OSError) as failure:
+            self._failure = failure
+            group.failed(failure)
+            return 0
+        group.stored(group.rows[-1].position)
+        return group.rows[-1].position
+
+    def _append(self, rows: list[LedgerRow]) -> None:
+        try:
+            self._recorder.append_rows(rows, self._epoch)
+        except (PersistenceError, sqlite3.Error) as failure:
+            # A full disk refuses before anything is in doubt; a failed fsync is never tried again.
+            if not (is_full(failure) and self._make_room()):
+                raise
+            self._recorder.append_rows(rows, self._epoch)
 
 
 class LedgerJournal:

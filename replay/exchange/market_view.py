@@ -5,13 +5,43 @@ Law: never looks ahead: every question is about the row it stands on or the one 
 
 from __future__ import annotations
 
-from replay.ticks import Ticks
+from typing import Any, Protocol
+
+
+class Column(Protocol):
+    """Integers by row; an int64 array of a file, or the last rows of a live market."""
+
+    def __getitem__(self, row: int, /) -> Any:
+        """The value at a row."""
+
+
+class Rows(Protocol):
+    """What the exchange reads of a market: `replay.ticks.Ticks` says what each column means."""
+
+    @property
+    def ts(self) -> Column: ...
+    @property
+    def price(self) -> Column: ...
+    @property
+    def low(self) -> Column: ...
+    @property
+    def high(self) -> Column: ...
+    @property
+    def qty(self) -> Column | None: ...
+    @property
+    def bid(self) -> Column | None: ...
+    @property
+    def ask(self) -> Column | None: ...
+    @property
+    def bid_qty(self) -> Column | None: ...
+    @property
+    def ask_qty(self) -> Column | None: ...
 
 
 class MarketView:
     """One symbol's rows and the row that is now."""
 
-    def __init__(self, ticks: Ticks) -> None:
+    def __init__(self, ticks: Rows) -> None:
         self.ticks = ticks
         self.at = -1
 

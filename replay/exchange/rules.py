@@ -38,6 +38,8 @@ class Reject(Enum):
     REDUCE_ONLY = ("-2022", "ReduceOnly Order is rejected.")
     UNKNOWN_ORDER = ("-2011", "Unknown order sent.")
     UNKNOWN_SYMBOL = ("-1121", "Invalid symbol.")
+    MARKET_CLOSED = ("-1013", "Market is closed.")
+    MAX_ORDERS = ("-1013", "Filter failure: MAX_NUM_ORDERS")
 
     @property
     def code(self) -> str:

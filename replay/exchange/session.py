@@ -8,6 +8,7 @@ is when it arrives, not when it was decided.
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from hashlib import sha256
 from heapq import heappop, heappush
 from typing import ClassVar
@@ -26,11 +27,10 @@ from domain.order_events import CancelSubmitted, OrderSubmitted, OrderTerms
 from domain.orders import BUY, MARKET, SELL, TimeInForce
 from domain.record import Record, record
 from replay.exchange.book import OwnBook, RestingOrder
-from replay.exchange.market_view import MarketView
+from replay.exchange.market_view import MarketView, Rows
 from replay.exchange.matching import executions
 from replay.exchange.rules import ExchangeRules, Reject, base_fee, third_asset_fee, third_asset_worth
 from replay.exchange.wallet import Wallet
-from replay.ticks import Ticks
 
 
 @record("AmendSubmitted/1")
@@ -51,7 +51,7 @@ class SimulatedExchange:
     def __init__(
         self,
         instruments: dict[str, Instrument],
-        markets: dict[str, Ticks],
+        markets: Mapping[str, Rows],
         balances: dict[str, int],
         rules: ExchangeRules,
         seed: int = 0,

@@ -62,7 +62,7 @@ def is_decimal(value: object) -> bool:
 def test_help_lists_every_command() -> None:
     ended = process("--help")
     assert ended.returncode == 0
-    listed = re.findall(r"^  ([a-z]+) ", ended.stdout.decode().partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) ", ended.stdout.decode().partition("Commands:")[2], re.MULTILINE)
     assert set(listed) >= COMMANDS
     assert set(listed) == set(main.commands)
 
@@ -109,6 +109,10 @@ def test_exit_statuses_are_what_was_published() -> None:
         "DIVERGED": 3,
         "DAMAGED": 4,
         "ENVIRONMENT": 5,
+        "ORDERS_LEFT": 6,
+        "NOT_STORED": 7,
+        "GAVE_UP": 8,
+        "EXCHANGE": 9,
     }
 
 

@@ -136,7 +136,11 @@ def test_the_schema_pattern_is_the_one_that_is_read(text: str, good: bool) -> No
 @pytest.mark.parametrize("path", [path for path, setting in SETTINGS.items() if not setting.shape.item])
 def test_every_example_is_readable_as_its_setting(path: str, sound: str, written: Write) -> None:
     """The example may clash with other settings; of itself it must be sound."""
-    names = {"instruments.": "instruments.BTCUSDT.", "grids.": "grids.0."}
+    names = {
+        "instruments.": "instruments.BTCUSDT.",
+        "grids.": "grids.0.",
+        "observe.alerts.": "observe.alerts.ops.",
+    }
     for plain, item in names.items():
         path = item + path.removeprefix(plain) if path.startswith(plain) else path
     example = SETTINGS_EXAMPLES[path]
@@ -146,8 +150,8 @@ def test_every_example_is_readable_as_its_setting(path: str, sound: str, written
 
 
 SETTINGS_EXAMPLES: Final = {
-    path.replace("instruments.", "instruments.BTCUSDT.", 1).replace("grids.", "grids.0.", 1): (
-        setting.about.example
-    )
+    path.replace("instruments.", "instruments.BTCUSDT.", 1)
+    .replace("grids.", "grids.0.", 1)
+    .replace("observe.alerts.", "observe.alerts.ops.", 1): (setting.about.example)
     for path, setting in SETTINGS.items()
 }

@@ -523,7 +523,8 @@ def test_requests_of_one_instant_are_handled_in_the_order_they_were_sent() -> No
     assert answers == [("OrderAcceptedReport", "first"), ("OrderRejectedReport", "second")]
 
 
-REACHABLE = {row[1] for row in REFUSALS} | {Reject.DUPLICATE, Reject.UNKNOWN_ORDER}
+BY_THE_DESK = {Reject.MARKET_CLOSED, Reject.MAX_ORDERS}
+REACHABLE = {row[1] for row in REFUSALS} | {Reject.DUPLICATE, Reject.UNKNOWN_ORDER} | BY_THE_DESK
 
 
 def test_every_refusal_can_be_met() -> None:

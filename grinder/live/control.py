@@ -1,0 +1,196 @@
+"""The control socket: what an operator may ask of a running process.
+
+Law: whoever may open the socket is the operator (mode 0600).  A change is an input like any other; it is
+answered when it is durable, with its position in the ledger.  Nothing here decides.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from actors.sequencer import CoreFailure
+from domain.inputs import CorrectBalance, HaltTrading, PauseTrading, ResetHalt, ResumeTrading
+from domain.record import Record
+from grinder.errors import UserError
+from grinder.ledger.writer import JournalFailed
+from grinder.live.errors import REASON as ERRORS
+from grinder.live.places import OWNER_ONLY, address_file, socket_path, write_private
+
+OPERATOR = "operator"
+
+OPERATOR_ENDS = (ERRORS, OPERATOR)
+"""Pauses that `grinder resume` ends; the others end with what they are for."""
+
+LARGEST_BODY = 64 * 1024
+
+STOPS = ("cancel", "keep-orders", "flatten")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Controlled(Protocol):
+    """A run as its operator sees it."""
+
+    symbols: tuple[str, ...]
+
+    async def command(self, command: Record) -> int:
+        """Learn a command; its position, when it is durable."""
+
+    def status(self) -> dict[str, Any]:
+        """Everything there is to see."""
+
+    async def health(self) -> dict[str, Any]:
+        """Whether all is well: ``healthy`` and what was checked."""
+
+    def request_stop(self, orders: str) -> None:
+        """End the run: `orders` is one of `STOPS`."""
+
+    async def differences(self, symbol: str) -> list[CorrectBalance]:
+        """What would make the books of a symbol agree with the exchange, asked now."""
+
+
+def who() -> str:
+    """The user who runs this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+class ControlServer:
+    """Serves the socket of a run folder from `start` to `close`."""
+
+    def __init__(self, folder: Path, run: Controlled) -> None:
+        self._folder = folder
+        self._run = run
+        self.path = socket_path(folder)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Open the socket and say in the run folder where it is."""
+        app = web.Application(client_max_size=LARGEST_BODY, middlewares=[_errors])
+        app.add_routes(
+            [
+                web.get("/healthz", self._health),
+                web.get("/status", self._status),
+                web.post("/pause", self._pause),
+                web.post("/resume", self._resume),
+                web.post("/kill", self._kill),
+                web.post("/reset", self._reset),
+                web.post("/accept", self._accept),
+                web.post("/stop", self._stop),
+            ]
+        )
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        self.path.unlink(missing_ok=True)  # the lock is ours, so whoever left it is gone
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(self._runner, str(self.path)).start()
+        finally:
+            os.umask(before)
+        self.path.chmod(OWNER_ONLY)
+        write_private(address_file(self._folder), {"socket": str(self.path), "process": os.getpid()})
+
+    async def close(self) -> None:
+        """Close the socket; the address goes first, so that nobody finds a dead one."""
+        address_file(self._folder).unlink(missing_ok=True)
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        self.path.unlink(missing_ok=True)
+
+    # --- questions -------------------------------------------------------------------------------------
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        found = await self._run.health()
+        return web.json_response(found, status=200 if found["healthy"] else 503)
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._run.status())
+
+    # --- commands --------------------------------------------------------------------------------------
+
+    async def _pause(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        command = PauseTrading(reason=OPERATOR, symbol=self._symbol(asked), operator=who())
+        return await self._done(command)
+
+    async def _resume(self, request: web.Request) -> web.StreamResponse:
+        symbol = self._symbol(await _body(request))
+        for reason in OPERATOR_ENDS:
+            position = await self._run.command(ResumeTrading(reason=reason, symbol=symbol, operator=who()))
+        return web.json_response({"position": position})
+
+    async def _kill(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        return await self._done(HaltTrading(reason=str(asked.get("reason") or OPERATOR)[:200]))
+
+    async def _reset(self, request: web.Request) -> web.StreamResponse:
+        return await self._done(ResetHalt(operator=who()))
+
+    async def _accept(self, request: web.Request) -> web.StreamResponse:
+        symbol = self._symbol(await _body(request))
+        if not symbol:
+            raise UserError("control.symbol", "no symbol is named", fix="name the symbol to accept")
+        corrections = await self._run.differences(symbol)
+        for correction in corrections:
+            await self._run.command(correction)
+        resume = ResumeTrading(reason="difference", symbol=symbol, operator=who())
+        position = await self._run.command(resume)
+        corrected = {one.subject: one.units for one in corrections}
+        return web.json_response({"position": position, "corrected": corrected})
+
+    async def _stop(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        orders = asked.get("orders", "cancel")
+        if orders not in STOPS:
+            raise UserError(
+                "control.stop", "a stop has to say what becomes of the orders", value=str(orders)[:80],
+                fix="write --cancel, --keep-orders or --flatten",
+            )  # fmt: skip
+        position = await self._run.command(PauseTrading(reason="stopped", symbol="", operator=who()))
+        self._run.request_stop(orders)
+        return web.json_response({"position": position, "orders": orders})
+
+    async def _done(self, command: Record) -> web.StreamResponse:
+        return web.json_response({"position": await self._run.command(command)})
+
+    def _symbol(self, asked: dict[str, Any]) -> str:
+        symbol = asked.get("symbol") or ""
+        if symbol and symbol not in self._run.symbols:
+            raise UserError(
+                "control.symbol",
+                "the run does not trade this symbol",
+                value=str(symbol)[:80],
+                fix=f"name one of {', '.join(self._run.symbols)}",
+            )
+        return str(symbol)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        found = await request.json()
+    except ValueError as error:
+        raise UserError("control.body", f"the request is not JSON: {error}", fix="send an object") from error
+    if not isinstance(found, dict):
+        raise UserError("control.body", "the request is no object", fix="send an object")
+    return found
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A refusal as its code, sentence and fix."""
+    try:
+        return await handler(request)
+    except UserError as error:
+        return web.json_response({"error": error.as_dict()}, status=422)
+    except (CoreFailure, JournalFailed) as error:
+        told = {"code": "run.failed", "what": f"the run has failed: {error}", "fix": "see its log"}
+        return web.json_response({"error": told}, status=500)

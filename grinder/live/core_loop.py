@@ -1,0 +1,180 @@
+"""The core on an event loop: it learns at once, and what it decided leaves when it is durable.
+
+Law: learning never waits.  Records go to the journal's thread in groups; a group is handed over as soon as
+the one before it is on disk, and holds whole inputs only.  An intent leaves only after the commit that holds
+it.  A journal that fails stops the process at once: memory is ahead of the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from actors.core import Core
+from actors.records import LedgerRow
+from domain.record import Record
+from grinder.ledger.writer import Group, JournalFailed
+from grinder.live.clock import Clock
+
+
+class GroupStore(Protocol):
+    """Who stores groups on another thread: `grinder.ledger.writer.WriterActor`'s reference."""
+
+    def tell(self, message: Any) -> None:
+        """Take a `Group`; the answer comes on another thread."""
+
+
+class _Gathering:
+    """The journal of the core: keeps records until the group they belong to is handed over."""
+
+    def __init__(self) -> None:
+        self.rows: list[LedgerRow] = []
+
+    def append(self, row: LedgerRow) -> None:
+        self.rows.append(row)
+
+    def commit(self) -> None:
+        raise NotImplementedError("a live core never waits for a commit: await CoreLoop.durable")
+
+
+class CoreLoop:
+    """Lets a core learn on the loop's thread and hands its intents to a session once they are durable.
+
+    Attributes:
+        durable_position: position of the last record known to be on disk.
+        after_learn: called after every input, on the loop.
+        measured: told what a group took: records, seconds from handing over to durable.
+        decided: told how long the core took over an input, ns.
+        written: told of the records that went to the disk just now.
+        failure: why the journal failed; nothing is learned any more.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        store: GroupStore,
+        clock: Clock,
+        submit: Callable[[Record, int], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self.core = core
+        self.clock = clock
+        self._store = store
+        self._submit = submit
+        self._failed = failed
+        self._journal = _Gathering()
+        core.journal = self._journal
+        self._loop = asyncio.get_running_loop()
+        self._intents: list[tuple[Record, int]] = []
+        self._under_way: list[tuple[Record, int]] | None = None
+        self._handed_over = 0.0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        self.durable_position = core.position
+        self.after_learn: list[Callable[[Record], None]] = []
+        self.measured: Callable[[int, float], None] = lambda records, seconds: None
+        self.decided: Callable[[int], None] = lambda duration_ns: None
+        self.written: Callable[[list[LedgerRow]], None] = lambda rows: None
+        self.failure: BaseException | None = None
+
+    def learn(self, report: Record) -> int:
+        """Record an input and let the core answer; returns its position, which is not durable yet.
+
+        Raises:
+            CoreFailure: an actor raised; the process must end and be rebuilt by replay.
+            JournalFailed: the journal failed earlier.
+        """
+        if self.failure is not None:
+            raise JournalFailed(RuntimeError(str(self.failure)))
+        now_ns = self.clock()
+        whole = len(self._journal.rows)
+        began = time.perf_counter_ns()
+        try:
+            position = self.core.learn(report, now_ns)
+        except BaseException:
+            # Half an input does not replay: nothing of it reaches the ledger or leaves.
+            del self._journal.rows[whole:]
+            self.core.take_intents()
+            raise
+        self.decided(time.perf_counter_ns() - began)
+        for intent in self.core.take_intents():
+            self._intents.append((intent, now_ns))
+        if self._under_way is None:
+            self._hand_over()
+        for call in self.after_learn:
+            call(report)
+        return position
+
+    async def durable(self, position: int) -> None:
+        """Return when a record is on disk.
+
+        Raises:
+            JournalFailed: it never will be.
+        """
+        if self.failure is not None:
+            raise JournalFailed(RuntimeError(str(self.failure)))
+        if position <= self.durable_position:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((position, future))
+        await future
+
+    async def learn_durably(self, report: Record) -> int:
+        """Learn an input and return its position when it is on disk."""
+        position = self.learn(report)
+        await self.durable(position)
+        return position
+
+    def _hand_over(self) -> None:
+        rows, self._journal.rows = self._journal.rows, []
+        self._under_way, self._intents = self._intents, []
+        self._handed_over = self._loop.time()
+        self._store.tell(Group(rows, self._stored, self._refused))
+        self.written(rows)
+
+    # --- on the writer's thread ------------------------------------------------------------------------
+
+    def _stored(self, position: int) -> None:
+        self._on_loop(self._on_stored, position)
+
+    def _refused(self, failure: BaseException) -> None:
+        self._on_loop(self._on_refused, failure)
+
+    def _on_loop(self, call: Callable[[Any], None], value: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(call, value)
+
+    # --- on the loop -----------------------------------------------------------------------------------
+
+    def _on_stored(self, position: int) -> None:
+        records = position - self.durable_position
+        self.durable_position = position
+        intents, self._under_way = self._under_way, None
+        self.measured(records, self._loop.time() - self._handed_over)
+        if self._journal.rows:
+            self._hand_over()  # first, so that the disk works while the session does
+        for intent, now_ns in intents or ():
+            self._submit(intent, now_ns)
+        while self._waiting and self._waiting[0][0] <= position:
+            self._resolve(self._waiting.popleft()[1], None)
+
+    def _on_refused(self, failure: BaseException) -> None:
+        if self.failure is not None:
+            return
+        self.failure = failure
+        self._intents.clear()
+        self._under_way = None
+        self._failed(failure)
+        while self._waiting:
+            self._resolve(self._waiting.popleft()[1], JournalFailed(RuntimeError(str(failure))))
+
+    @staticmethod
+    def _resolve(future: asyncio.Future[None], failure: Exception | None) -> None:
+        if future.done():
+            return
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)

@@ -1,0 +1,179 @@
+"""The gate: the core hears of the market when it asked to, and of the newest price only.
+
+Law: the wake contract.  A price inside a symbol's wake becomes an input, any other is kept and forgotten
+with the next.  Ticks are coalesced: however many come between two turns of the loop, the core sees the last.
+After every input the newest prices are held against the new wakes.  Only prices pass here, never fills.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from actors.core import Core
+from domain.inputs import ClockReport, TickReport
+from domain.record import Record
+from domain.wake import Wake, inside, joined
+from grinder.live.clock import NS, Clock
+
+SAME_PRICE_MOST = 64
+"""Times in a row that a symbol may ask for one and the same price before it has to wait."""
+
+SAME_PRICE_WAIT_NS = NS // 4
+
+LONGEST_TIMER_S = 3600.0
+
+
+class _Symbol:
+    """What the gate knows of a symbol."""
+
+    __slots__ = ("own", "price", "quiet_until_ns", "risk", "same", "told", "wake")
+
+    def __init__(self) -> None:
+        self.price: int | None = None
+        self.wake: Wake | None = None
+        self.own: object = None
+        self.risk: object = None
+        self.told: int | None = None
+        self.same = 0
+        self.quiet_until_ns = 0
+
+
+class Gate:
+    """Between the feeds and the core.
+
+    Attributes:
+        is_open: whether prices reach the core; closed until trading starts and after it stops.
+        prices: the newest price of each symbol, ticks.
+        seen: prices that came; let_in: inputs made of them.
+        turn: how many times prices were looked at; with the ledger's position it places a frame of the tape.
+        flushing: told the time and the turn before prices are looked at (the tape keeps it).
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        learn: Callable[[Record], int],
+        clock: Clock,
+        symbols: Iterable[str],
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._core = core
+        self._learn = learn
+        self._clock = clock
+        self._symbols = {symbol: _Symbol() for symbol in sorted(symbols)}
+        self._loop = loop or asyncio.get_running_loop()
+        self._scheduled: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.is_open = False
+        self.prices: dict[str, int] = {}
+        self.received_ns: dict[str, int] = {}
+        self.seen = self.let_in = self.turn = 0
+        self.flushing: Callable[[int, int], None] = lambda now_ns, turn: None
+
+    def open(self) -> None:
+        """Let prices in from now on, the newest known ones first."""
+        self.is_open = True
+        self._schedule()
+
+    def close(self) -> None:
+        """Let nothing in any more."""
+        self.is_open = False
+        for handle in (self._scheduled, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._scheduled = self._timer = None
+
+    def quote(self, symbol: str, bid_ticks: int, ask_ticks: int) -> None:
+        """The best quotes of a symbol: its price is their middle, rounded down."""
+        self.price(symbol, (bid_ticks + ask_ticks) // 2)
+
+    def price(self, symbol: str, ticks: int) -> None:
+        """The newest price of a symbol; others than those traded are ignored."""
+        known = self._symbols.get(symbol)
+        if known is None:
+            return
+        self.seen += 1
+        known.price = self.prices[symbol] = ticks
+        self.received_ns[symbol] = self._clock()
+        if self._scheduled is None and self.is_open:
+            self._scheduled = self._loop.call_soon(self.flush)
+
+    def learned(self, report: Record) -> None:
+        """After every input: wakes may have moved, so the newest prices are looked at again."""
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._scheduled is None and self.is_open:
+            self._scheduled = self._loop.call_soon(self.flush)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols whose prices may pass, sorted."""
+        return tuple(self._symbols)
+
+    def flush(self) -> None:
+        """Look at the newest prices now, and let in those that are wanted."""
+        self._scheduled = None
+        if not self.is_open or not self.prices:
+            return
+        now_ns = self._clock()
+        self.turn += 1
+        self.flushing(now_ns, self.turn)
+        due = self._core.clock_wake().at_ns
+        if due is not None and now_ns >= due:
+            self._learn(ClockReport(marks=tuple(sorted(self.prices.items()))))
+        next_ns: int | None = None
+        for name, symbol in self._symbols.items():
+            at_ns = self._look(name, symbol, now_ns)
+            if at_ns is not None and (next_ns is None or at_ns < next_ns):
+                next_ns = at_ns
+        due = self._core.clock_wake().at_ns
+        if due is not None and (next_ns is None or due < next_ns):
+            next_ns = due
+        self._arm(next_ns)
+
+    def _look(self, name: str, symbol: _Symbol, now_ns: int) -> int | None:
+        """Tell a symbol its price if it wants to hear it; returns when time alone makes it want to."""
+        price = symbol.price
+        if price is None:
+            return None
+        wake = self._wake(name, symbol)
+        if inside(wake, now_ns, price):
+            if self._is_repeating(symbol, price, now_ns):
+                return symbol.quiet_until_ns
+            self.let_in += 1
+            self._learn(TickReport(symbol=name, price_ticks=price))
+            wake = self._wake(name, symbol)
+        return wake.at_ns
+
+    def _is_repeating(self, symbol: _Symbol, price: int, now_ns: int) -> bool:
+        """Whether a symbol asks for one price without end: then it waits, and everybody else goes on."""
+        if symbol.told != price:
+            symbol.told, symbol.same, symbol.quiet_until_ns = price, 0, 0
+        if now_ns < symbol.quiet_until_ns:
+            return True
+        symbol.same += 1
+        if symbol.same % SAME_PRICE_MOST == 0:
+            symbol.quiet_until_ns = now_ns + SAME_PRICE_WAIT_NS
+        return False
+
+    def _wake(self, name: str, symbol: _Symbol) -> Wake:
+        own, risk = self._core.wake_states(name)
+        if symbol.wake is None or own is not symbol.own or risk is not symbol.risk:
+            symbol.own, symbol.risk = own, risk
+            symbol.wake = joined(*self._core.wake_of(name))
+        return symbol.wake
+
+    def _arm(self, at_ns: int | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if at_ns is None or self._scheduled is not None:
+            return
+        seconds = min(max(at_ns - self._clock(), 0) / NS, LONGEST_TIMER_S)
+        self._timer = self._loop.call_later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._schedule()

@@ -1,0 +1,171 @@
+"""The run process: one run, from its folder to its exit status.
+
+Law: it holds the lock of its ledger and of its key from before the first read to after the last write.  It
+ends when it is told to (SIGTERM, SIGINT, the control socket), when its supervisor is gone, and at once when
+it must not go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from grinder.collecting import rare_collections
+from grinder.config import Config, Exchange
+from grinder.errors import ExitStatus, UserError
+from grinder.ledger.lock import WriterLock
+from grinder.ledger.reading import is_begun
+from grinder.live.accounts import ExchangeAccount, PaperAccount, TradingAccount, load_playback
+from grinder.live.clock import Clock, FastLoop, LoopClock, RealClock
+from grinder.live.feeds import parse_feed
+from grinder.live.rebuild import Rebuilt, rebuild
+from grinder.live.run import LiveRun
+from grinder.live.spec import PAPER, RunSpec, read_spec
+from grinder.live.watching import Watching
+from grinder.log import configure, logger
+from grinder.run_folder import RunFolder
+from grinder.secrets import Credentials, account_name, require
+
+KEEP_STDIN = "--supervised"
+"""Says that standard input is the supervisor's: the run ends when it closes."""
+
+
+class KeyLock(WriterLock):
+    """Holds an account's key for one process of this machine: two runs on one account would fight."""
+
+    def __init__(self, exchange: str, key: str) -> None:
+        folder = Path(tempfile.gettempdir()) / f"grinder-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        super().__init__(folder)
+        self.path = folder / f"key-{sha256(f'{exchange}/{key}'.encode()).hexdigest()[:16]}.lock"
+
+
+def speed_of(spec: RunSpec) -> float:
+    """How much faster than ours the time of a run passes."""
+    return parse_feed(spec.feed).speed if spec.mode == PAPER else 1.0
+
+
+def is_played(spec: RunSpec) -> bool:
+    """Whether the market of a run is one that is played, with a time of its own."""
+    return spec.mode == PAPER and parse_feed(spec.feed).kind != "exchange"
+
+
+def credentials_for(config: Config, mode: str) -> Credentials:
+    """The key of the account.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    account = config.account
+    name = account.connector if account.exchange is Exchange.OTHER else account.exchange.value
+    return require(account_name(name, mode), os.environ)
+
+
+async def _main(
+    folder: RunFolder,
+    spec: RunSpec,
+    rebuilt: Rebuilt | None,
+    credentials: Credentials | None,
+    supervised: bool,
+) -> ExitStatus:
+    loop = asyncio.get_running_loop()
+    last_ns = rebuilt.last_ns if rebuilt else 0
+    watching = Watching(folder, spec)
+    account: TradingAccount
+    clock: Clock
+    if spec.mode == PAPER:
+        playback = load_playback(spec)
+        if playback is not None:
+            clock = LoopClock(loop.time, max(playback.start_ns, last_ns))
+        else:
+            clock = RealClock(last_ns)
+        account = PaperAccount(spec, playback, clock, last_ns, watching.market_frame, watching.market_stream)
+    else:
+        assert credentials is not None
+        clock = RealClock(last_ns)
+        account = ExchangeAccount(spec, credentials, clock)
+    run = LiveRun(folder, spec, rebuilt, account, clock, watching)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, run.request_stop, "cancel")
+    if supervised:
+        _end_with_supervisor(loop, lambda: run.request_stop("cancel"))
+    loop.set_exception_handler(_told_of_failures(run))
+    return await run.main()
+
+
+def _told_of_failures(run: LiveRun) -> Callable[[asyncio.AbstractEventLoop, dict[str, object]], None]:
+    """A failure nobody awaited ends the run: something that should have happened did not."""
+
+    def told(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        failure = context.get("exception")
+        if isinstance(failure, Exception) and context.get("handle") is not None:
+            run.breaks(failure)
+        else:
+            logger().error("the loop reports", message=str(context.get("message")), failure=repr(failure))
+
+    return told
+
+
+def _end_with_supervisor(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
+    """Watch standard input; its end is the supervisor's."""
+    descriptor = sys.stdin.fileno()
+
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            gone()
+
+    loop.add_reader(descriptor, look)
+
+
+@contextmanager
+def _key_held(spec: RunSpec) -> Iterator[Credentials | None]:
+    if spec.mode == PAPER:
+        yield None
+        return
+    credentials = credentials_for(spec.config, spec.mode)
+    with KeyLock(f"{spec.config.account.exchange}/{spec.mode}", credentials.key):
+        yield credentials
+
+
+def run_process(path: Path, *, supervised: bool) -> ExitStatus:
+    """Run what a folder's manifest says until it ends.
+
+    Raises:
+        UserError: it cannot be started, or must not go on.
+        CoreFailure: a core actor raised.
+    """
+    folder = RunFolder(path)
+    spec = read_spec(folder)
+    with WriterLock(folder.path), _key_held(spec) as credentials:
+        begun = folder.ledger.exists() and is_begun(folder.ledger)
+        rebuilt = rebuild(folder.ledger) if begun else None
+        speed = speed_of(spec)
+        fast = is_played(spec)
+        with (
+            rare_collections(),
+            asyncio.Runner(loop_factory=(lambda: FastLoop(speed)) if fast else None) as runner,
+        ):
+            return runner.run(_main(folder, spec, rebuilt, credentials, supervised))
+
+
+def main(arguments: list[str]) -> int:
+    """``python -m grinder.live.process FOLDER [--supervised] [--verbose]``; returns the exit status."""
+    configure("--verbose" in arguments, as_json=False)
+    path = Path(arguments[0])
+    try:
+        return int(run_process(path, supervised=KEEP_STDIN in arguments))
+    except UserError as error:
+        sys.stderr.write(f"error: {error.render()}\n")
+        return int(error.status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,229 @@
+"""Who watches a run: log, alerts, metrics, tape and health, as far as they are configured.
+
+Law: watching never decides, never delays trading, and a watcher that fails is itself only reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from domain.inputs import TapeSegmentReport
+from domain.portfolio_state import PortfolioState, equity
+from domain.record import Record
+from grinder.live.listening import NoTape, Tape
+from grinder.live.spec import RunSpec
+from grinder.log import logger
+from grinder.observation.alerts import Alert, Alerts, LogSink
+from grinder.observation.books import show_books
+from grinder.observation.budgets import Budgets
+from grinder.observation.health import DiskSpace, Health, Ledger, PositionSync, RiskLimits
+from grinder.observation.metrics import Metrics
+from grinder.observation.records import LedgerMetrics
+from grinder.observation.webhooks import webhook_sinks
+from grinder.run_folder import RunFolder
+from grinder.tape.layout import FOLDER
+from grinder.tape.writer import TapeSettings, TapeWriter
+
+if TYPE_CHECKING:
+    from grinder.live.run import LiveRun
+
+NS = 10**9
+
+MB = 1024 * 1024
+
+LATE_COMPARISONS = 3.0
+"""Comparisons may be this many periods late before they count as missing."""
+
+
+class _RunTape:
+    """The tape of a run: frames with the turn of the gate and the record they came after."""
+
+    def __init__(self, writer: TapeWriter, run: LiveRun) -> None:
+        self._writer = writer
+        self._run = run
+
+    def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
+        """Keep a frame."""
+        run = self._run
+        self._writer.frame(stream, frame, received_ns, run.gate.turn, run.core.position)
+
+
+class Watching:
+    """What a run tells those who watch it.
+
+    Raises:
+        ConfigError: a receiver of alerts has no address.
+    """
+
+    def __init__(self, folder: RunFolder, spec: RunSpec) -> None:
+        self._folder = folder
+        self._spec = spec
+        self.metrics = Metrics(Budgets(notify=self.notify))
+        self.records = LedgerMetrics(self.metrics)
+        sinks = webhook_sinks(spec.config.observe.alerts, os.environ, str(folder.path))
+        self.alerts = Alerts((LogSink(), *sinks), counted=self._counted, delivered=self._delivered)
+        self.health_of: Health | None = None
+        self._server: Any = None
+        self._tape: TapeWriter | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- told on the way -------------------------------------------------------------------------------
+
+    def notify(self, alert: Alert) -> None:
+        """Something somebody should know."""
+        self.alerts(alert)
+
+    def _counted(self, level: str, told: bool) -> None:
+        if told:
+            self.metrics.count("alerts", level)
+        else:
+            self.metrics.count("alerts_held_back")
+
+    def _delivered(self, receiver: str, alerts: int, taken: bool) -> None:
+        if not taken:
+            self.metrics.count("alerts_lost", receiver, by=alerts)
+
+    def learned(self, report: Record) -> None:
+        """An input went by."""
+
+    def group_stored(self, records: int, seconds: float) -> None:
+        """A group became durable."""
+        self.metrics.durable(records, round(seconds * NS))
+
+    def looked(self, now_ns: int, turn: int, position: int) -> None:
+        """The gate looks at the newest prices, after a record of the ledger."""
+        if self._tape is not None:
+            self._tape.flushed(now_ns, turn, position)
+
+    def market_frame(self, stream: str, frame: bytes, received_ns: int) -> None:
+        """A raw frame of the exchange a paper account's prices come from."""
+
+    def market_stream(self, stream: str, state: str, detail: str) -> None:
+        """What happened to a stream of the exchange a paper account's prices come from."""
+        self.metrics.show("ws_connected", int(state == "up"), stream)
+        logger().info("market stream", stream=stream, state=state, detail=detail)
+
+    # --- life ------------------------------------------------------------------------------------------
+
+    async def start(self, run: LiveRun) -> None:
+        """Serve metrics and look at the health from now on."""
+        period_s = run.spec.config.live.reconcile_seconds
+        checks: list[Any] = [
+            Ledger(failure=lambda: run.loop_core.failure),
+            DiskSpace(
+                path=run.folder.path, least_share=0.0, least_bytes=run.spec.config.live.disk_free_mb * MB
+            ),
+            RiskLimits(
+                halted=lambda: _portfolio(run).halted,
+                drawdown_ppm=lambda: _fallen_ppm(_portfolio(run)),
+                limit_ppm=lambda: _portfolio(run).session_drawdown_ppm,
+            ),
+            PositionSync(
+                # Before trading there is nothing to compare yet, and that is no fault.
+                last_reconcile_ns=lambda: run.last_reconciled_ns or run.clock(),
+                drift_ppm=lambda: 0,
+                clock=run.clock,
+                longest_s=max(120.0, LATE_COMPARISONS * period_s, run.pace * 10),
+            ),
+        ]
+        self.health_of = Health(checks, self.notify)
+        self.metrics.before_scrape(lambda: self._show(run))
+        port = run.spec.config.observe.metrics_port
+        if port:
+            from grinder.observation.server import ObservationServer
+
+            self._server = ObservationServer(
+                self.metrics,
+                self.health_of,
+                alive=lambda: run.broken is None,
+                ready=lambda: run.phase == "trading",
+                port=port,
+            )
+            await self._server.start()
+        self._tasks = [
+            asyncio.create_task(self.health_of.watch(), name="health"),
+            asyncio.create_task(self.metrics.watch_budgets(run.clock), name="budgets"),
+        ]
+
+    async def open_tape(self, run: LiveRun) -> Tape:
+        """The tape raw frames go to, where one is kept."""
+        recording = run.spec.config.record
+        if not recording.tape or run.connector is None:
+            return NoTape()
+        loop = asyncio.get_running_loop()
+
+        def sealed(report: TapeSegmentReport) -> None:
+            # On the tape's thread; after the loop's end nobody is left to learn it.
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(run.note, report)
+
+        self._tape = TapeWriter(
+            self._folder.path / FOLDER,
+            run.connector.name,
+            run.clock(),
+            run.core.position,
+            sealed=sealed,
+            notify=self.notify,
+            settings=TapeSettings(segment_bytes=recording.segment_mb * MB),
+        )
+        return _RunTape(self._tape, run)
+
+    async def close_tape(self, position: int) -> None:
+        """Seal the tape, while the ledger can still learn of it."""
+        tape, self._tape = self._tape, None
+        if tape is not None:
+            await asyncio.to_thread(tape.close, position)
+            await asyncio.sleep(0)
+
+    def _show(self, run: LiveRun) -> None:
+        """What is known now, before a scrape."""
+        _show(self.metrics, run)
+        self.records.show(run.clock())
+        self.metrics.follow("quotes", run.gate.seen)
+        self.metrics.follow("ticks_let_in", run.gate.let_in)
+        self.metrics.show("disk_free_bytes", shutil.disk_usage(self._folder.path).free)
+        if self._tape is not None:
+            self.metrics.follow("tape_frames", self._tape.frames)
+            self.metrics.follow("tape_bytes", self._tape.bytes)
+            self.metrics.follow("tape_dropped", self._tape.dropped)
+            self.metrics.show("tape_queue_bytes", self._tape.waiting_bytes)
+
+    async def health(self, run: LiveRun) -> dict[str, Any]:
+        """Whether all is well."""
+        report = await self.health_of.look() if self.health_of is not None else None
+        found = report.as_dict() if report is not None else {"healthy": True, "checks": []}
+        return {**found, "phase": run.phase, "position": run.loop_core.durable_position}
+
+    async def close(self) -> None:
+        """Stop watching; what is told last is delivered."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.stop()
+        await asyncio.to_thread(self.alerts.close)
+
+
+def _portfolio(run: LiveRun) -> PortfolioState:
+    state: PortfolioState = run.core.state_of("portfolio")
+    return state
+
+
+def _fallen_ppm(state: PortfolioState) -> int:
+    """How far equity is below the session's highest, ppm."""
+    high = state.session_high
+    return max(0, high - equity(state)) * 1_000_000 // high if high > 0 else 0
+
+
+def _show(metrics: Metrics, run: LiveRun) -> None:
+    """What the states say now, before a scrape."""
+    show_books(metrics, run.core, run.gate.prices, run.gate.received_ns, run.clock())
+    metrics.show("ledger_seq", run.loop_core.durable_position)
+    metrics.show("event_bus_depth", run.core.position - run.loop_core.durable_position)
+    for stream, known in run.streams.items():
+        metrics.show("ws_connected", int(known == "up"), stream)
+    metrics.forget("run_phase")
+    metrics.show("run_phase", 1, run.phase)

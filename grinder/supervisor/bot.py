@@ -1,0 +1,232 @@
+"""One run under supervision: its process, its heartbeat, its end.
+
+Law: a process that is dead or does not answer is ended for good before the next one starts, and one bot's
+failure touches no other.  Where nobody can be sure of the orders, a process made for that cancels them.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from grinder.errors import ExitStatus, UserError
+from grinder.live.asking import ask
+from grinder.live.places import supervisor_file
+from grinder.log import logger
+from grinder.supervisor.backoff import BackOff
+
+POLL_S = 0.05
+HEARTBEAT_S = 1.0
+HEARTBEAT_TIMEOUT_S = 5.0
+SILENT_S = 10.0
+"""A process that answered before and is silent for longer is taken for hung."""
+
+STARTING_S = 600.0
+"""A process may be busy for this long before it first answers: it replays its ledger."""
+
+EMERGENCY_S = 120.0
+
+FINAL = (
+    ExitStatus.DONE,
+    ExitStatus.USAGE,
+    ExitStatus.DIVERGED,
+    ExitStatus.DAMAGED,
+    ExitStatus.ENVIRONMENT,
+    ExitStatus.ORDERS_LEFT,
+)
+"""Statuses after which starting again would change nothing."""
+
+Tell = Callable[[str, str, str], None]
+"""Told of what somebody should know: level, kind, text."""
+
+
+def command_of(folder: Path, module: str, *extra: str) -> list[str]:
+    """How a process of a run is started."""
+    return [sys.executable, "-m", module, str(folder), *extra]
+
+
+class Bot:
+    """One run, kept up by a thread of its own.
+
+    Attributes:
+        status: how it ended for good; None while it is under way.
+        state: ``starting``, ``running``, ``waiting``, ``down`` or ``ended``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        dead_man_s: float,
+        tell: Tell,
+        arguments: Sequence[str] = (),
+        command: Sequence[str] | None = None,
+        emergency: Sequence[str] | None = None,
+        silent_s: float = SILENT_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.status: int | None = None
+        self.state = "starting"
+        self.back_off = BackOff.load(supervisor_file(folder))
+        self.health: dict[str, Any] = {}
+        self._dead_man_s = dead_man_s
+        self._tell = tell
+        self._silent_s = silent_s
+        self._clock = clock
+        self._command = list(
+            command or command_of(folder, "grinder.live.process", "--supervised", *arguments)
+        )
+        self._emergency = list(emergency or command_of(folder, "grinder.live.emergency"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stops = 0
+        self._wake = threading.Event()
+        self._down_since: float | None = None
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._keep_up, name=f"bot {name}", daemon=True)
+
+    # --- from outside ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to keep the run up."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the run; the second time, without waiting for its orders."""
+        self._stops += 1
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        self._wake.set()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end; whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    @property
+    def process_id(self) -> int | None:
+        """The process that runs now."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    # --- on its thread ---------------------------------------------------------------------------------
+
+    def _keep_up(self) -> None:
+        try:
+            while self.status is None:
+                self._wait_for_turn()
+                if self._stops:
+                    self.status = int(ExitStatus.DONE)
+                    break
+                began = time.monotonic()
+                code = self._run_once()
+                self._after(code, time.monotonic() - began)
+        finally:
+            self.state = "ended" if self.status in (0, None) else "down"
+
+    def _wait_for_turn(self) -> None:
+        until = time.monotonic() + self.back_off.wait_s(self._clock())
+        while not self._stops and (left := until - time.monotonic()) > 0:
+            self.state = "waiting"
+            self._cancel_if_alone_too_long()
+            self._wake.wait(min(left, 0.5))
+
+    def _run_once(self) -> int:
+        """One process, from its start to its end; its exit status, negative for a signal."""
+        self.state = "starting"
+        self._process = process = subprocess.Popen(
+            self._command, stdin=subprocess.PIPE, start_new_session=True
+        )
+        if self._stops:
+            process.send_signal(signal.SIGTERM)
+        answered = beat = time.monotonic()
+        while process.poll() is None:
+            time.sleep(POLL_S)
+            now = time.monotonic()
+            if now - beat < HEARTBEAT_S:
+                continue
+            beat = now
+            if self._answers():
+                answered = time.monotonic()
+                self.state = "running"
+                self._down_since, self._cancelled = None, False
+            elif now - answered > (self._silent_s if self.state == "running" else STARTING_S):
+                self._tell("CRITICAL", "process_hung", f"{self.name} does not answer and is ended")
+                process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
+        return process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            self.health = ask(self.folder, "/healthz", timeout_s=min(HEARTBEAT_TIMEOUT_S, self._silent_s))
+        except UserError:
+            return False
+        return True
+
+    def _after(self, code: int, ran_s: float) -> None:
+        """What follows from the end of a process."""
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+        if code in FINAL:
+            self.status = code
+            if code in (ExitStatus.DIVERGED, ExitStatus.DAMAGED):
+                self._cancel_all("its ledger cannot be gone on with")
+            return
+        if self._stops:
+            self.status = code if code > 0 else int(ExitStatus.ORDERS_LEFT)
+            if code < 0:
+                self._cancel_all("it was ended while it stopped")
+            return
+        away = code == ExitStatus.EXCHANGE
+        what = f"{self.name} ended with {_words(code)}"
+        if self.back_off.failed(self._clock(), ran_s, counts=not away):
+            logger().warning("restart", bot=self.name, exit=code, in_s=round(self.back_off.delay_s, 1))
+            self._tell("WARNING", "restart", f"{what}; it starts again in {self.back_off.delay_s:.0f} s")
+            return
+        self.status = int(ExitStatus.GAVE_UP)
+        self._tell("CRITICAL", "crash_loop", f"{what}, too often; it stays down and its orders are cancelled")
+        self._cancel_all("it keeps failing")
+
+    def _cancel_if_alone_too_long(self) -> None:
+        down = self._down_since
+        if not self._dead_man_s or down is None or self._cancelled:
+            return
+        if time.monotonic() - down > self._dead_man_s:
+            self._cancel_all(f"it has been down for {self._dead_man_s:.0f} s")
+
+    def _cancel_all(self, why: str) -> None:
+        """Have the run's orders cancelled by a process made for that."""
+        self._cancelled = True
+        logger().warning("emergency", bot=self.name, why=why)
+        try:
+            done = subprocess.run(
+                self._emergency,
+                stdin=subprocess.DEVNULL,
+                timeout=EMERGENCY_S,
+                check=False,
+                start_new_session=True,
+            )
+            code = done.returncode
+        except (OSError, subprocess.TimeoutExpired):
+            code = int(ExitStatus.ORDERS_LEFT)
+        if code:
+            self._tell("CRITICAL", "orders_left", f"the orders of {self.name} may still work: {why}")
+
+
+def _words(code: int) -> str:
+    if code < 0:
+        return f"signal {signal.Signals(-code).name}"
+    try:
+        return f"status {code} ({ExitStatus(code).name.lower()})"
+    except ValueError:
+        return f"status {code}"

@@ -1,0 +1,83 @@
+"""Several bots under one supervisor, from the first start to the last end.
+
+Law: each bot has its folder, its process and its lock; the supervisor passes signals on and waits.  A second
+supervisor on a folder is refused.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from grinder.errors import ExitStatus
+from grinder.ledger.lock import WriterLock
+from grinder.supervisor.bot import Bot
+
+LOOK_S = 0.1
+
+
+class SupervisorLock(WriterLock):
+    """Holds a run folder for one supervisor."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.path = folder / "supervisor.lock"
+
+
+class Supervisor:
+    """Keeps bots up until all have ended."""
+
+    def __init__(self, bots: Sequence[Bot]) -> None:
+        self.bots = list(bots)
+        self._signals = 0
+
+    def run(self, look: Callable[[], None] = lambda: None, every_s: float = LOOK_S) -> ExitStatus:
+        """Start every bot and wait for all; SIGINT and SIGTERM stop them, the second time at once.
+
+        Args:
+            look: called now and then on this thread, to show how things are.
+
+        Raises:
+            EnvironmentFault: another supervisor holds one of the folders.
+        """
+        with ExitStack() as held:
+            for bot in self.bots:
+                held.enter_context(SupervisorLock(bot.folder))
+            before = self._catch_signals()
+            try:
+                for bot in self.bots:
+                    bot.start()
+                while not all([bot.join(0) for bot in self.bots]):
+                    look()
+                    time.sleep(every_s)
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+        return self.status()
+
+    def status(self) -> ExitStatus:
+        """The worst end of all bots."""
+        ends = [
+            ExitStatus(bot.status) if bot.status in set(ExitStatus) else ExitStatus.UNEXPECTED
+            for bot in self.bots
+        ]
+        return max(ends, default=ExitStatus.DONE)
+
+    def stop(self) -> None:
+        """Stop every bot; asked twice, none waits for its orders."""
+        for bot in self.bots:
+            bot.stop()
+
+    def _catch_signals(self) -> dict[int, Any]:
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stop()

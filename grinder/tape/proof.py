@@ -1,0 +1,209 @@
+"""`grinder replay RUN --from-tape`: the segments of a run, checked, and the walk over them.
+
+Law: nothing is proven from a tape that is not whole: a segment the ledger names must be there with the hash
+the ledger holds.  Only a crash may have cut a tape off, and then only its end.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from actors.ports import Connector, Decoder
+from domain.codec import UnknownTopicError, decode
+from domain.inputs import TapeSegmentReport
+from domain.instrument import Instrument
+from grinder.collecting import rare_collections
+from grinder.commands.backtest import Progress
+from grinder.errors import LedgerError
+from grinder.ledger.reading import connect, plain_rows
+from grinder.run_folder import RunFolder
+from grinder.tape.layout import FOLDER, OPEN, End, Entry, Header, TapeError, segment_number, segments
+from grinder.tape.prover import MakeSource, Prover, Source
+from grinder.tape.reader import Segment, file_hash
+
+_REPORTS = "SELECT state FROM stored_events WHERE topic = ? ORDER BY rowid"
+
+
+@attrs.frozen
+class CheckedTape:
+    """The segments of a run, all there and unchanged.
+
+    Attributes:
+        paths: in order.
+        ended: sessions that closed their tape.
+        unrecorded: names of segments whose hash the ledger does not hold (a crash came between).
+    """
+
+    paths: tuple[Path, ...]
+    ended: frozenset[int]
+    unrecorded: tuple[str, ...]
+
+    def entries(self) -> Iterator[Entry]:
+        """Everything on the tape.
+
+        Raises:
+            TapeError: a part of it is damaged.
+        """
+        for path in self.paths:
+            segment = Segment(path)
+            yield from segment.entries()
+            if segment.damage is not None and not segment.damage.torn:
+                raise _damaged(path, segment.damage.render())
+
+
+class ConnectorSource:
+    """Decodes as an exchange's connector does; no connection is opened."""
+
+    def __init__(self, exchange: str) -> None:
+        from grinder.connectors import registry
+        from grinder.connectors.endpoint import Endpoint
+
+        found = registry.find(exchange)
+        self._connector: Connector = found.make(found.production or Endpoint("", ""), None, lambda: 0)
+
+    def relist(self, instruments: Mapping[str, Instrument], fee_prices: Mapping[str, int]) -> None:
+        """The instruments from now on."""
+        self._connector.list_instruments(instruments, fee_prices)
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder for them."""
+        return self._connector.decoder()
+
+
+def connector_source(exchange: str) -> Source:
+    """The source for an exchange of the registry."""
+    return ConnectorSource(exchange)
+
+
+def prove_run(run: Path, progress: Progress, make_source: MakeSource = connector_source) -> dict[str, Any]:
+    """Prove a run from its tape.
+
+    Returns:
+        ``identical``, ``frames``, ``segments``, ``inputs_from_frames``, ``records``, ``uncovered`` (inputs of
+        the market after which a crash cut the tape off), ``unrecorded`` (segments whose hash the ledger does
+        not hold) and ``first_difference`` (None, or ``position``, ``what``, ``expected``, ``actual``).
+
+    Raises:
+        TapeError: there is no tape, or a part of it is missing, damaged or was lost while recording.
+        LedgerError: there is no ledger, or it cannot be read.
+    """
+    folder = RunFolder(run)
+    folder.require()
+    with closing(connect(folder.ledger)) as connection:
+        try:
+            reports = [
+                decode(TapeSegmentReport.TOPIC, state)
+                for (state,) in connection.execute(_REPORTS, (TapeSegmentReport.TOPIC,))
+            ]
+            tape = check_tape(
+                folder.path / FOLDER, [one for one in reports if isinstance(one, TapeSegmentReport)]
+            )
+            total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
+            prover = Prover(plain_rows(connection), tape.entries(), make_source, set(tape.ended))
+            with rare_collections():
+                proof = prover.prove(lambda done: progress("prove", done, total))
+        except UnknownTopicError as error:
+            raise LedgerError(
+                "ledger.unknown_record",
+                str(error),
+                place=str(folder.ledger),
+                fix="use the version of grinder that wrote it, or a later one",
+            ) from error
+        except (sqlite3.DatabaseError, struct.error) as error:
+            raise LedgerError(
+                "ledger.damaged",
+                f"the ledger cannot be read: {error}",
+                place=str(folder.ledger),
+                fix="run `grinder verify` to find the first bad record",
+            ) from error
+    found = proof.first_difference
+    return {
+        "identical": found is None,
+        "frames": proof.frames,
+        "segments": len(tape.paths),
+        "inputs_from_frames": proof.inputs_from_frames,
+        "records": proof.records,
+        "uncovered": proof.uncovered,
+        "unrecorded": list(tape.unrecorded),
+        "first_difference": None if found is None else attrs.asdict(found),
+    }
+
+
+def check_tape(folder: Path, reports: list[TapeSegmentReport]) -> CheckedTape:
+    """Hold the files of a tape against what the ledger says of them.
+
+    Raises:
+        TapeError: there is none, or a segment is missing or was changed.
+    """
+    paths = segments(folder)
+    if not paths and not reports:
+        raise TapeError(
+            "tape.missing",
+            "this run has no tape",
+            place=str(folder),
+            fix="set record.tape to true for the next",
+        )
+    there = {path.name: path for path in paths}
+    known = {report.name: report for report in reports}
+    for name, report in known.items():
+        if name not in there:
+            raise _missing(folder / name)
+        if file_hash(there[name]) != report.sha256:
+            segment = Segment(there[name])
+            segment.ends()
+            where = segment.damage.render() if segment.damage else f"{name}: its content was replaced"
+            raise _damaged(there[name], where)
+    numbers = [segment_number(path) for path in paths]
+    for number, path in enumerate(paths, 1):
+        if segment_number(path) != number:
+            missing = min(set(range(1, max(numbers) + 1)) - set(numbers), default=number)
+            raise TapeError(
+                "tape.missing_segment",
+                f"segment {missing} of the tape is missing",
+                place=str(folder),
+                fix="restore it from a backup",
+            )
+    unrecorded = tuple(path.name for path in paths if path.name not in known)
+    return CheckedTape(tuple(paths), _ended(paths, known), unrecorded)
+
+
+def _ended(paths: list[Path], known: Mapping[str, TapeSegmentReport]) -> frozenset[int]:
+    ended = set()
+    for path in paths:
+        segment = Segment(path)
+        found = segment.ends()
+        if segment.damage is not None and (path.name in known or not path.name.endswith(OPEN)):
+            raise _damaged(path, segment.damage.render())
+        if found is None:
+            continue
+        first, last = found
+        if not isinstance(first, Header):
+            raise _damaged(path, f"{path.name}: it does not begin with whose frames it holds")
+        if isinstance(last, End):
+            ended.add(first.session)
+    return frozenset(ended)
+
+
+def _missing(path: Path) -> TapeError:
+    return TapeError(
+        "tape.missing_segment",
+        "a segment the ledger names is missing",
+        place=str(path),
+        fix="restore it from a backup",
+    )
+
+
+def _damaged(path: Path, what: str) -> TapeError:
+    return TapeError(
+        "tape.damaged",
+        f"a segment of the tape is not as it was written ({what})",
+        place=str(path),
+        fix="restore it from a backup; `grinder replay` still compares every record of the ledger",
+    )
