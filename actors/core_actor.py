@@ -9,8 +9,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, Protocol
 
-from domain.codec import state_hash
-from domain.inputs import TakeCheckpoint
+from domain.codec import state_from, state_hash
+from domain.inputs import CarryState, TakeCheckpoint
 from domain.record import Record, record
 from domain.rejection import MessageRefused, Rejection
 
@@ -50,7 +50,9 @@ class CoreActor:
         """Handle one routed message: (position of its cause, the message)."""
         cause, content = message
         core = self.core
-        if type(content) is TakeCheckpoint:
+        if type(content) in _OF_THE_SHELL:
+            if type(content) is CarryState:
+                self.state = state_from(type(self.state), content.state)
             core.write(self.stream, StateHashed(sha256=state_hash(self.state)), cause)
             return
         decision = self._decide(self.state, core.now_ns, content)
@@ -66,6 +68,10 @@ class CoreActor:
             self.state = state = self._evolve(state, event)
             for target in self._route(event):
                 core.tell(target, position, event)
+
+
+_OF_THE_SHELL = (TakeCheckpoint, CarryState)
+"""Messages about a state as a whole, whatever it holds: no aggregate is asked."""
 
 
 def bind(base: type[Any]) -> type[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
 import msgspec
@@ -112,3 +112,37 @@ def state_hash(state: Any) -> str:
     old ledgers keep their hashes.
     """
     return hashlib.sha256(msgspec.json.encode(_plain(state), order="deterministic")).hexdigest()
+
+
+def state_text(state: Any) -> str:
+    """An actor's whole state as JSON, in the spelling `state_hash` is taken of."""
+    return bytes(msgspec.json.encode(_plain(state), order="deterministic")).decode()
+
+
+State = TypeVar("State")
+
+
+def state_from(kind: type[State], text: str) -> State:
+    """The state that `state_text` wrote.
+
+    Raises:
+        MalformedRecordError: the text is not a state of this kind.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind, dec_hook=_map)
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        raise MalformedRecordError(f"not a {kind.__name__}: {error}") from error
+
+
+def _map(kind: Any, found: Any) -> Any:
+    """An immutable map from the object JSON made of it, whose keys are text whatever they were."""
+    if get_origin(kind) is not Map or not isinstance(found, dict):
+        raise NotImplementedError(f"a state may not hold {kind}")
+    of_key, of_value = get_args(kind)
+    convert = msgspec.convert
+    return Map(
+        {
+            convert(key, of_key, strict=False): convert(value, of_value, dec_hook=_map)
+            for key, value in found.items()
+        }
+    )

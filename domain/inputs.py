@@ -65,6 +65,16 @@ class OpenPortfolio(Record):
     """Base units held at the start, as (symbol, units) pairs."""
 
 
+@record("ChangeLimits/1")
+class ChangeLimits(Record):
+    """Command: go on under these limits; each means what it means in `OpenPortfolio`."""
+
+    session_drawdown_ppm: int
+    daily_drawdown_ppm: int
+    inventory_max: int
+    orders_per_minute: int
+
+
 @record("StartClock/1")
 class StartClock(Record):
     """Command: mark equity every `mark_interval_ns` and at each UTC midnight."""
@@ -182,6 +192,21 @@ class TakeCheckpoint(Record):
     """Command: every actor records the hash of its whole state."""
 
     reason: str
+
+
+@record("CarryState/1")
+class CarryState(Record):
+    """Command: begin with a state another ledger led to, instead of the state before any record.
+
+    What a ledger begins with that holds only a part of another one's history (`grinder export --slice`).
+
+    Attributes:
+        stream: the actor's.
+        state: its whole state as `domain.codec.state_text` writes it.
+    """
+
+    stream: str
+    state: str
 
 
 # --- market and clock ----------------------------------------------------------------------------------
@@ -345,7 +370,10 @@ class ReconciliationReport(Record):
 
 @record("RunReport/1")
 class RunReport(Record):
-    """A process began, stopped trading or ended: ``started``, ``ready``, ``stopping`` or ``stopped``."""
+    """A process began, stopped trading or ended: ``started``, ``ready``, ``stopping`` or ``stopped``.
+
+    ``forked``: from here on settings are changed (`detail`), and the history is one that did not happen.
+    """
 
     phase: str
     mode: str
@@ -394,6 +422,8 @@ EXCHANGE_REPORTS: tuple[type[Record], ...] = (
 STREAM: dict[type[Record], str] = {
     OpenAccount: "input/operator",
     OpenPortfolio: "input/operator",
+    ChangeLimits: "input/operator",
+    CarryState: "input/operator",
     StartClock: "input/operator",
     ListInstrument: "input/operator",
     StartGrid: "input/operator",
@@ -429,6 +459,8 @@ def targets(report: Record) -> tuple[str, ...]:
         return (symbol_actor(report.symbol),)
     if isinstance(report, TakeCheckpoint):
         return EVERYONE
+    if isinstance(report, CarryState):
+        return (report.stream,)
     if isinstance(report, (OpenAccount, SetRequestBudget, CorrectBalance)):
         return (ACCOUNT,)
     if type(report) in NOTES:

@@ -22,6 +22,7 @@ from domain.clock import DayStarted, MarkDue
 from domain.grid_events import GridConfigured
 from domain.inputs import (
     ACCOUNT,
+    ChangeLimits,
     HaltTrading,
     OpenPortfolio,
     PauseTrading,
@@ -58,6 +59,7 @@ from domain.risk_events import (
     HaltReset,
     HoldingCorrected,
     InventoryChanged,
+    LimitsChanged,
     PortfolioOpened,
     StopPricesSet,
     SymbolHalted,
@@ -397,6 +399,19 @@ def _decide_open(state: PortfolioState, now_ns: int, message: OpenPortfolio) -> 
     )
 
 
+def _decide_limits(state: PortfolioState, now_ns: int, message: ChangeLimits) -> Decision:
+    """New limits hold at once: equity that is below one of them already halts trading now."""
+    if not state.opened:
+        return Rejection(Refusal.NOT_RUNNING, "the portfolio is not open")
+    changed = LimitsChanged(
+        session_drawdown_ppm=message.session_drawdown_ppm,
+        daily_drawdown_ppm=message.daily_drawdown_ppm,
+        inventory_max=message.inventory_max,
+        orders_per_minute=message.orders_per_minute,
+    )
+    return (changed, *_halt_at(evolve(state, changed), equity(state)))
+
+
 def _decide_list(state: PortfolioState, now_ns: int, message: ListInstrument) -> Decision:
     return (InstrumentListed(instrument=message.instrument),)
 
@@ -437,6 +452,7 @@ _DECIDE: dict[type, Callable[[PortfolioState, int, Any], Decision]] = {
     DayStarted: _decide_day,
     TickReport: _decide_tick,
     OpenPortfolio: _decide_open,
+    ChangeLimits: _decide_limits,
     ListInstrument: _decide_list,
     GridConfigured: _decide_start,
     HaltTrading: _decide_halt,

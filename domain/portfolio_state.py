@@ -26,6 +26,7 @@ from domain.risk_events import (
     HaltReset,
     HoldingCorrected,
     InventoryChanged,
+    LimitsChanged,
     PortfolioOpened,
     StopPricesSet,
     SymbolHalted,
@@ -109,6 +110,16 @@ def _on_opened(state: PortfolioState, event: PortfolioOpened) -> PortfolioState:
         orders_per_minute=event.orders_per_minute,
         cash=event.cash,
         holdings=Map(event.holdings),
+    )
+
+
+def _on_limits(state: PortfolioState, event: LimitsChanged) -> PortfolioState:
+    return replace(
+        state,
+        session_drawdown_ppm=event.session_drawdown_ppm,
+        daily_drawdown_ppm=event.daily_drawdown_ppm,
+        inventory_max=event.inventory_max,
+        orders_per_minute=event.orders_per_minute,
     )
 
 
@@ -231,6 +242,7 @@ def _on_corrected(state: PortfolioState, event: HoldingCorrected) -> PortfolioSt
 
 _EVOLVE: dict[type, Callable[[PortfolioState, Any], PortfolioState]] = {
     PortfolioOpened: _on_opened,
+    LimitsChanged: _on_limits,
     InstrumentListed: _on_listed,
     StopPricesSet: _on_stops,
     OrderAllowed: _on_allowed,

@@ -46,6 +46,16 @@ class PortfolioOpened(Record):
     holdings: tuple[tuple[str, int], ...]
 
 
+@record("LimitsChanged/1")
+class LimitsChanged(Record):
+    """Risk control goes on under these limits (0 is none)."""
+
+    session_drawdown_ppm: int
+    daily_drawdown_ppm: int
+    inventory_max: int
+    orders_per_minute: int
+
+
 @record("StopPricesSet/1")
 class StopPricesSet(Record):
     """Prices at which a symbol halts, in ticks; 0 is none."""

@@ -385,7 +385,7 @@ def secrets_set(account: str, keyring: bool, from_stdin: bool, as_json: bool) ->
 
     require_name(account)
     if from_stdin:
-        lines = click.get_text_stream("stdin").read().splitlines()
+        lines = sys.stdin.read().splitlines()
     else:
         lines = [
             click.prompt("key", hide_input=True, err=True),

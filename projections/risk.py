@@ -19,6 +19,7 @@ from domain.risk_events import (
     HaltReset,
     HoldingCorrected,
     InventoryChanged,
+    LimitsChanged,
     PortfolioOpened,
     StopPricesSet,
     SymbolHalted,
@@ -53,7 +54,7 @@ def initial() -> tuple[tuple[Table, Row], ...]:
 # --- limits --------------------------------------------------------------------------------------------
 
 
-def _on_opened(view: View, record: LedgerRecord, event: PortfolioOpened) -> None:
+def _on_opened(view: View, record: LedgerRecord, event: PortfolioOpened | LimitsChanged) -> None:
     row = risk_row(view, record, ACCOUNT_SCOPE)
     row.update(
         session_drawdown_limit_ppm=event.session_drawdown_ppm,
@@ -70,8 +71,8 @@ def _on_scale(view: View, record: LedgerRecord, event: OpenAccount | InstrumentL
 
 def _limit(view: View, row: Row) -> None:
     units, decimals = row["inventory_limit_units"], quote_decimals(view)
-    if units and decimals is not None:
-        row["inventory_limit"] = amount(units, decimals)
+    if decimals is not None:
+        row["inventory_limit"] = amount(units, decimals) if units else None
 
 
 def _on_stops(view: View, record: LedgerRecord, event: StopPricesSet) -> None:
@@ -213,6 +214,7 @@ HANDLERS: Handlers = {
     OpenAccount: _on_scale,
     InstrumentListed: _on_scale,
     PortfolioOpened: _on_opened,
+    LimitsChanged: _on_opened,
     StopPricesSet: _on_stops,
     OrderAllowed: _on_allowed,
     OrderBlocked: _on_blocked,

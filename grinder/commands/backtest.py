@@ -8,7 +8,6 @@ interrupted run ends as an undisturbed one would have, and a complete one is pro
 from __future__ import annotations
 
 import resource
-import sqlite3
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -17,29 +16,26 @@ from time import perf_counter
 from typing import Any
 
 import attrs
-from eventsourcing.persistence import PersistenceError
 
+from actors.core import Core
 from actors.journal import Journal
-from actors.records import LedgerRow
 from grinder import __version__
 from grinder.collecting import rare_collections
 from grinder.config import Config, config_as_dict
 from grinder.data import DataArgument, InstrumentScale, load
-from grinder.errors import DataError, EnvironmentFault, ExitStatus, LedgerError, UserError
+from grinder.errors import DataError
 from grinder.interruption import Interruption
 from grinder.ledger.lock import WriterLock
-from grinder.ledger.reading import connect, is_begun, rows
-from grinder.ledger.recorder import checkpoint, open_application
-from grinder.ledger.verify import verify
-from grinder.ledger.writer import JournalFailed, LedgerJournal
 from grinder.log import logger
 from grinder.plan import check_plan
 from grinder.run_folder import RunFolder
+from grinder.storing import Executed, RunDiverged, store_run
 from grinder.views.store import update
 from grinder.views.summary import summary
 from grinder.wiring import Wired, data_digest, ledger_id_of, wire_backtest
-from replay.compare import ComparingJournal, Divergence, difference
 from replay.ticks import Ticks
+
+__all__ = ["BacktestResult", "Executed", "Progress", "RunDiverged", "backtest", "execute", "load_markets", "scales_of"]
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) now and then."""
@@ -47,22 +43,6 @@ Progress = Callable[[str, int, int], None]
 
 def _silent(stage: str, done: int, total: int) -> None:
     """Progress nobody watches."""
-
-
-class RunDiverged(UserError):
-    """An interrupted run was continued, and came out differently from what its ledger holds."""
-
-    status = ExitStatus.DIVERGED
-
-    def __init__(self, divergence: Divergence, folder: Path) -> None:
-        self.divergence = divergence
-        super().__init__(
-            "run.diverged",
-            f"record {divergence.position} of {divergence.stream} differs in {divergence.field}",
-            place=str(folder),
-            value=f"expected {divergence.expected[:200]}, produced {divergence.actual[:200]}",
-            fix="use the version of grinder that wrote the ledger, or a new folder",
-        )
 
 
 @attrs.frozen(kw_only=True)
@@ -186,7 +166,7 @@ def backtest(
         "config": config_as_dict(config),
         "data": {
             "sha256": digest,
-            "arguments": [str(argument.path) for argument in data],
+            "arguments": [argument_text(argument) for argument in data],
             "symbols": {symbol: _data_note(ticks) for symbol, ticks in markets.items()},
         },
     }
@@ -214,6 +194,11 @@ def backtest(
     )
 
 
+def argument_text(argument: DataArgument) -> str:
+    """A data argument as it is written on a command line."""
+    return f"{argument.symbol}={argument.path}" if argument.symbol else str(argument.path)
+
+
 _RSS_PER_MB = 1024 * 1024 if sys.platform == "darwin" else 1024
 
 
@@ -224,33 +209,6 @@ def _data_note(ticks: Ticks) -> dict[str, Any]:
         "bar_seconds": ticks.bar_ns // 10**9,
         "off_tick_rows": ticks.off_tick_rows,
     }
-
-
-@attrs.frozen
-class Executed:
-    """What the run itself wrote."""
-
-    records: int
-    inputs: int
-    head: str
-    resumed_records: int
-    seconds: float
-
-
-class _CountingJournal:
-    """Counts inputs on the way to another journal."""
-
-    def __init__(self, then: Journal) -> None:
-        self._then = then
-        self.inputs = 0
-
-    def append(self, row: LedgerRow) -> None:
-        if row.cause == row.position:
-            self.inputs += 1
-        self._then.append(row)
-
-    def commit(self) -> None:
-        self._then.commit()
 
 
 @rare_collections()
@@ -269,46 +227,15 @@ def execute(
 
     `watch` is handed the wired run before it starts, for those who want to look at its states on the way.
     """
-    existing = _check_existing(folder, ledger_id)
     scales = scales_of(markets)
-    started = perf_counter()
-    if not existing:
-        folder.write_manifest({**manifest, "finished": False})
-    application = open_application(folder.ledger, create=True)
-    recorder = application.ledger_recorder
-    writer = LedgerJournal(recorder, recorder.take_epoch())
-    connection = connect(folder.ledger) if existing else None
-    try:
-        comparing = ComparingJournal(rows(connection), writer) if connection else None
-        journal = _CountingJournal(comparing or writer)
+
+    def produce(journal: Journal, interruption: Interruption) -> Core:
         wired = wire_backtest(config, markets, scales, journal, ledger_id=ledger_id, seed=seed)
         watch(wired)
-        with Interruption() as interruption:
-            _drive(wired, progress, steps_per_progress, interruption)
-            if comparing and (found := comparing.divergence or difference(comparing.expected, None)):
-                raise RunDiverged(found, folder.path)
-            writer.close()
-    except (PersistenceError, sqlite3.Error, JournalFailed) as failure:
-        writer.stop()
-        raise EnvironmentFault(
-            "ledger.not_stored",
-            f"the ledger could not be stored: {failure}",
-            place=str(folder.path),
-            fix="make room or mend the disk, then run the same command again to go on",
-        ) from failure
-    except BaseException:
-        writer.abandon()
-        raise
-    finally:
-        application.close()
-        if connection:
-            connection.close()
-    checkpoint(folder.ledger)
-    seconds = perf_counter() - started
-    core = wired.core
-    folder.write_manifest({**manifest, "finished": True, "records": core.position, "head": core.chain.hex()})
-    resumed = comparing.compared if comparing else 0
-    return Executed(core.position, journal.inputs, core.chain.hex(), resumed, seconds)
+        _drive(wired, progress, steps_per_progress, interruption)
+        return wired.core
+
+    return store_run(folder, ledger_id, manifest, produce)
 
 
 def _drive(wired: Wired, progress: Progress, every: int, interruption: Interruption) -> None:
@@ -320,33 +247,3 @@ def _drive(wired: Wired, progress: Progress, every: int, interruption: Interrupt
         every,
         interruption.obey,
     )
-
-
-def _check_existing(folder: RunFolder, ledger_id: str) -> int:
-    """Records already in the folder's ledger; 0 for a new run.
-
-    Raises:
-        LedgerError: it is another run's folder, or its ledger is damaged.
-    """
-    if not folder.ledger.exists():
-        return 0
-    found = folder.read_manifest().get("ledger_id")
-    if found != ledger_id:
-        raise LedgerError(
-            "ledger.other_run",
-            "the folder holds another run (other configuration, data or seed)",
-            place=str(folder.path),
-            value=f"ledger {found or 'unknown'}, this run is {ledger_id}",
-            fix="use another --out folder",
-        )
-    if not is_begun(folder.ledger):
-        return 0
-    verdict = verify(folder.ledger)
-    if not verdict.ok:
-        raise LedgerError(
-            "ledger.damaged",
-            verdict.reason,
-            place=f"{folder.ledger} record {verdict.first_bad}",
-            fix="restore the folder from a backup; grinder does not write to a damaged ledger",
-        )
-    return verdict.records

@@ -13,7 +13,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from domain.inputs import FillReport
-from domain.instrument import Instrument, value
+from domain.instrument import Instrument, notional, value
+from domain.instrument import fee_units as fee_units_at
 from domain.orders import BUY, SELL
 from domain.units import NotOnScaleError, ceil_div, fixed_text, to_units
 from grinder.scaling import FEWEST_DECIMALS
@@ -183,8 +184,7 @@ class Scales:
             at: the exchange's time as text; tells apart executions without an id that are alike otherwise.
 
         Raises:
-            Unreadable: a part is no number, zero or negative where it cannot be, off its scale, or charged
-                in an asset nobody priced.
+            Unreadable: a part is no number, zero or negative where it cannot be, or off its scale.
         """
         ticks, lots = self.ticks(symbol, price), self.lots(symbol, quantity)
         if ticks == 0 or lots == 0:
@@ -193,7 +193,9 @@ class Scales:
             raise Unreadable(f"side is neither buy nor sell: {side!r}")
         instrument = self.instrument(symbol)
         fee_asset = fee_asset or instrument.quote
-        fee_units, fee_value = self._fee(instrument, ticks, amount(fee, "fee"), fee_asset)
+        rate_ppm = instrument.maker_fee_ppm if maker else instrument.taker_fee_ppm
+        estimate = fee_units_at(notional(instrument, ticks, lots), rate_ppm)
+        fee_units, fee_value = self._fee(instrument, ticks, amount(fee, "fee"), fee_asset, estimate)
         if not fill_id:
             parts = (client_order_id, exchange_order_id, symbol, side, str(ticks), str(lots), str(at))
             fill_id = "synthetic-" + hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
@@ -211,8 +213,14 @@ class Scales:
             fee_value=fee_value,
         )
 
-    def _fee(self, instrument: Instrument, ticks: int, fee: Decimal, asset: str) -> tuple[int, int]:
-        """Units of the asset charged, and their worth in quote units; both rounded against us."""
+    def _fee(
+        self, instrument: Instrument, ticks: int, fee: Decimal, asset: str, estimate: int
+    ) -> tuple[int, int]:
+        """Units of the asset charged, and their worth in quote units; both rounded against us.
+
+        What is charged in an asset nobody priced is booked in that asset exactly, and valued at the fee rate
+        of the instrument: an execution must not be lost for want of a price.
+        """
         if asset == instrument.quote:
             units = _rounded_up(fee, instrument.quote_decimals)
             return units, units
@@ -221,9 +229,9 @@ class Scales:
             return units, value(instrument, ticks, units)
         units = _rounded_up(fee, self._fee_decimals)
         price = self._fee_prices.get(asset)
-        if price is None and units:
-            raise Unreadable(f"fee is charged in an asset without a price: {asset!r}")
-        return units, ceil_div(units * (price or 0), 10**self._fee_decimals)
+        if price is None:
+            return units, estimate if units > 0 else 0
+        return units, ceil_div(units * price, 10**self._fee_decimals)
 
 
 def _steps(number: Decimal, decimals: int, step: int, what: str) -> int:

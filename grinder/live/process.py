@@ -131,7 +131,10 @@ def _key_held(spec: RunSpec) -> Iterator[Credentials | None]:
         yield None
         return
     credentials = credentials_for(spec.config, spec.mode)
-    with KeyLock(f"{spec.config.account.exchange}/{spec.mode}", credentials.key):
+    # A key belongs to an account at an address: two exchanges on this machine may know the same one.
+    account = spec.config.account
+    where = account.endpoint.rest if account.endpoint else ""
+    with KeyLock(f"{account.exchange}/{account.connector}/{spec.mode}/{where}", credentials.key):
         yield credentials
 
 

@@ -53,7 +53,7 @@ class Supervisor:
             try:
                 for bot in self.bots:
                     bot.start()
-                while not all([bot.join(0) for bot in self.bots]):
+                while not all(bot.join(0) for bot in self.bots):
                     look()
                     time.sleep(every_s)
             finally:

@@ -1,4 +1,4 @@
-"""A run on an exchange over the wire: the simulated one, spoken to by the real connector in real processes."""
+"""A run on an exchange over the wire: the simulated one, spoken to by the real connector, in processes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class Exchange:
 
 @pytest.fixture
 def exchange() -> Iterator[Exchange]:
-    arguments = "--protocol binance --generated --speed 60 --balance USDT=20000 --key sim-key --secret sim-secret"
+    arguments = (
+        "--protocol binance --generated --speed 60 --balance USDT=20000 --key sim-key --secret sim-secret"
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "grinder", "sim-exchange", *arguments.split()],
         cwd=REPO,

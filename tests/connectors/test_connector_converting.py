@@ -125,7 +125,6 @@ def test_a_fee_is_exact_or_rounded_against_us(fee: str, asset: str, units: int, 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"fee_asset": "XYZ"},
         {"quantity": "0"},
         {"quantity": "-0.002"},
         {"price": "0"},
@@ -138,6 +137,12 @@ def test_a_fee_is_exact_or_rounded_against_us(fee: str, asset: str, units: int, 
 def test_an_execution_that_makes_no_sense_is_unreadable(changes: dict[str, object]) -> None:
     with pytest.raises(Unreadable):
         fill(**changes)
+
+
+def test_a_fee_in_an_asset_without_a_price_is_booked_and_valued_at_the_instruments_rate() -> None:
+    report = fill(fee="0.5", fee_asset="XYZ")
+    assert report.fee_units == 50_000_000
+    assert report.fee_value == 10_000_100  # 100.001 USDT at 1 bp
 
 
 def test_an_execution_without_an_id_gets_the_same_one_each_time() -> None:

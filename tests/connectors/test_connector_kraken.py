@@ -29,12 +29,14 @@ from domain.inputs import FillReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from grinder.connectors.converting import Scales, Unreadable
+from grinder.connectors.endpoint import Endpoint
 from grinder.connectors.kraken import errors, naming, ordering, rest_parsing
 from grinder.connectors.kraken.decoder import KrakenDecoder
 from grinder.connectors.kraken.permissions import permissions_of
 from grinder.connectors.kraken.price_book import PriceBook
 from grinder.connectors.kraken.reading import exchange_ns
-from grinder.connectors.kraken.transport import Nonces
+from grinder.connectors.kraken.transport import KrakenTransport, Nonces
+from grinder.secrets import Credentials
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
@@ -187,6 +189,21 @@ def test_nonces_rise_although_the_clock_stands_or_goes_back() -> None:
     assert taken[-1] == 9_000
     again = Nonces(lambda: 9_001)  # the next process
     assert again.take() > taken[-1]
+
+
+SECRET = "kQH5HW/8p1uGOVjbgWA7FunAmGO8lsSUXNsu3eow76sz84Q18fWxnyRzBHCd3pd5nE9qa99HAZtuZuj6F1huXg=="
+
+
+def test_a_request_is_signed_as_in_krakens_own_example() -> None:
+    endpoint, keys = Endpoint("https://api.kraken.com", ""), Credentials("KEY", SECRET)
+    transport = KrakenTransport(endpoint, keys, lambda: 1_616_492_376_594)
+    asked = {"ordertype": "limit", "pair": "XBTUSD", "price": "37500", "type": "buy", "volume": "1.25"}
+    request = transport._signed("AddOrder", "private", asked)
+    assert request["url"] == "https://api.kraken.com/0/private/AddOrder"
+    assert request["body"].startswith("nonce=1616492376594&ordertype=limit&pair=XBTUSD")
+    assert request["headers"]["API-Sign"] == (
+        "4/dpxb3iT4tp/ZCVEwSnEsLxx0bqyhLpdfOpc6fn7OR8+UClSV5n9E6aSS8MPtnRfp32bAb0nmbRn6H8ndwLUQ=="
+    )
 
 
 # --- errors --------------------------------------------------------------------------------------------

@@ -586,12 +586,16 @@ class World:
                 ours[order_id] == theirs[order_id],
                 f"{order_id}: booked {ours[order_id]} of {theirs[order_id]} lots",
             )
-        for asset, (free, locked) in desk.totals().items():
-            have = books.balances.get(f"wallet:{asset}", 0)
-            if asset in self.balances or have:
-                self.hold(have == free + locked, f"{asset}: books {have}, exchange {free + locked}")
         held = books.positions.get(SYMBOL)
-        there = desk.positions().get(SYMBOL, (0, 0))[0]
+        there, cost_there = desk.positions().get(SYMBOL, (0, 0))
+        for asset, (free, locked) in desk.totals().items():
+            have, total = books.balances.get(f"wallet:{asset}", 0), free + locked
+            if asset == "USDT" and self.perpetual:
+                # What is realised at average cost depends on the order of executions; with the cost of what
+                # is still held it does not.
+                have, total = have - (held.cost if held else 0), total - cost_there
+            if asset in self.balances or have:
+                self.hold(have == total, f"{asset}: books {have}, exchange {total}")
         self.hold((held.units if held else 0) == there, f"position: books {held}, exchange {there}")
         for one in self.by_hand:
             if one.reject is None and one.client_id.startswith(LEDGER):

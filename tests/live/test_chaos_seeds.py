@@ -47,11 +47,13 @@ def shown(outcome: Outcome) -> str:
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_ten_worlds_keep_every_invariant(group: int) -> None:
+    fills = 0
     for seed in range(group * SEEDS, (group + 1) * SEEDS):
         outcome = play(seed)
         assert not outcome.problems, shown(outcome)
         assert not outcome.refused, f"seed {seed}: the core was told what it must refuse: {outcome.refused}"
-        assert outcome.fills, f"seed {seed} never traded"
+        fills += outcome.fills
+    assert fills > 100 * SEEDS, "worlds without trading show nothing"
 
 
 @pytest.mark.parametrize("seed", KEPT)

@@ -210,9 +210,13 @@ def test_a_private_file_is_private_and_a_torn_one_is_empty(tmp_path: Path) -> No
 
 
 def test_one_key_is_used_by_one_run_at_a_time() -> None:
-    with KeyLock("okx", "test-key-of-this-test"), KeyLock("okx", "another-key-of-this-test"):
-        with pytest.raises(EnvironmentFault) as refused, KeyLock("okx", "test-key-of-this-test"):
-            pass
+    with (
+        KeyLock("okx", "test-key-of-this-test"),
+        KeyLock("okx", "another-key-of-this-test"),
+        pytest.raises(EnvironmentFault) as refused,
+        KeyLock("okx", "test-key-of-this-test"),
+    ):
+        raise AssertionError("both hold the key")
     assert refused.value.code == "ledger.locked"
 
 

@@ -1,4 +1,4 @@
-"""One run in this process: it starts in order, and whatever breaks in it ends it without a trace of disorder."""
+"""One run in this process: it starts in order, and whatever breaks in it ends it without disorder."""
 
 from __future__ import annotations
 

@@ -86,7 +86,10 @@ def test_an_end_that_a_restart_would_not_mend_is_final(world: World, status: int
 
 
 def test_a_crash_is_started_again_and_told(world: World) -> None:
-    program = "import os, pathlib, sys; p = pathlib.Path(sys.argv[1]) / 'n'; n = p.exists(); p.touch(); n or os.abort()"
+    program = (
+        "import os, pathlib, sys; p = pathlib.Path(sys.argv[1]) / 'n'; n = p.exists(); p.touch(); "
+        "n or os.abort()"
+    )
     bot = world.bot("one", program)
     assert ended(bot) == 0
     assert bot.back_off.restarts == 1
