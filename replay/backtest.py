@@ -125,11 +125,7 @@ class Backtest:
         self.start_ns = min(feed.time_of(0) for feed in self._feeds)
         self.end_ns = min(until_ns, max(feed.time_of(len(feed.ticks) - 1) for feed in self._feeds))
         self.now_ns = self.start_ns
-        self._funding = {
-            symbol: self._boundary(interval)
-            for symbol, (_, interval) in sorted(exchange.rules.funding.items())
-            if interval and symbol in markets
-        }
+        self._funding = self._boundaries(self.start_ns)
         self._stale = True
         self._clock_at: int | None = None
         # The row that had its turn last: its instant, and the number of its symbol.
@@ -141,6 +137,29 @@ class Backtest:
         """Give the operator's opening commands, at the time of the first row."""
         for command in commands:
             self.runtime.learn(command, self.start_ns)
+
+    def begin_at(self, now_ns: int) -> None:
+        """Begin in the middle: the rows up to a time are known to both sides and move nothing any more."""
+        self.now_ns = self.start_ns = now_ns
+        for feed in self._feeds:
+            feed.pass_core(now_ns, passed=True)
+            self.exchange.markets[feed.name].at = feed.pass_exchange(now_ns, passed=True)
+            if feed.exchange_row:
+                feed.next_touch, feed.orders_changed = None, True
+        self._funding = self._boundaries(now_ns)
+        self._stale = True
+
+    def rules_changed(self) -> None:
+        """The exchange's rules are others from now on: latencies, funding."""
+        known = self._funding
+        self._funding = {
+            symbol: min(known.get(symbol, at), at) for symbol, at in self._boundaries(self.now_ns).items()
+        }
+        for feed in self._feeds:
+            feed.latency_ns = self.exchange.rules.feed_latency_ns
+            feed.orders_changed, feed.wake = True, None
+            feed.own_state = feed.risk_state = None
+        self._stale = True
 
     def run(
         self,
@@ -328,5 +347,10 @@ class Backtest:
                 marks.append((feed.name, price))
         self._learn(ClockReport(marks=tuple(marks)), now_ns)
 
-    def _boundary(self, interval_ns: int) -> int:
-        return (self.start_ns // interval_ns + 1) * interval_ns
+    def _boundaries(self, after_ns: int) -> dict[str, int]:
+        """The next funding of each symbol that has any."""
+        return {
+            symbol: (after_ns // interval + 1) * interval
+            for symbol, (_, interval) in sorted(self.exchange.rules.funding.items())
+            if interval and symbol in self._by_name
+        }

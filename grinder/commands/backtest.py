@@ -35,7 +35,16 @@ from grinder.views.summary import summary
 from grinder.wiring import Wired, data_digest, ledger_id_of, wire_backtest
 from replay.ticks import Ticks
 
-__all__ = ["BacktestResult", "Executed", "Progress", "RunDiverged", "backtest", "execute", "load_markets", "scales_of"]
+__all__ = [
+    "BacktestResult",
+    "Executed",
+    "Progress",
+    "RunDiverged",
+    "backtest",
+    "execute",
+    "load_markets",
+    "scales_of",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) now and then."""

@@ -127,6 +127,38 @@ class SimulatedExchange:
             self.wallet.rest(self.instruments[symbol], order.side, order.price, before, order.left)
             self._fill(symbol, order, order.price, lots, "maker", now_ns)
 
+    # --- changed on the way ----------------------------------------------------------------------------
+
+    def relist(self, instrument: Instrument) -> None:
+        """Trade a symbol under changed rules from now on; what rests is kept, and locked by the new fee."""
+        symbol = instrument.symbol
+        before, self.instruments[symbol] = self.instruments[symbol], instrument
+        for order in self.books[symbol].by_id.values():
+            self.wallet.rest(before, order.side, order.price, order.left, 0)
+            self.wallet.rest(instrument, order.side, order.price, 0, order.left)
+
+    def rest(self, terms: OrderTerms, exchange_order_id: str, filled_lots: int) -> None:
+        """Hold an order that rested here before this exchange began: behind no queue that anybody knows."""
+        self._orders += 1
+        self._seen_ids.add(terms.client_order_id)
+        left = terms.lots - filled_lots
+        order = RestingOrder(
+            terms.client_order_id,
+            exchange_order_id,
+            terms.side,
+            terms.price_ticks,
+            left,
+            self._orders,
+            terms.reduce_only,
+        )
+        order.filled = filled_lots
+        self.wallet.rest(self.instruments[terms.symbol], terms.side, terms.price_ticks, 0, left)
+        self.books[terms.symbol].add(order)
+
+    def start_numbers(self, orders: int, fills: int) -> None:
+        """Number orders and executions from here on: ids given before must not come again."""
+        self._orders, self._fills = max(self._orders, orders), max(self._fills, fills)
+
     def pay_funding(self, symbol: str, now_ns: int) -> None:
         """Exchange funding on a position: the long side pays a positive rate."""
         instrument = self.instruments[symbol]

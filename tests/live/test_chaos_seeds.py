@@ -18,7 +18,7 @@ from replay.faults import KINDS
 
 GROUPS, SEEDS = 20, 10
 
-KEPT = (3, 8, 24, 55)
+KEPT = (3, 8, 24, 55, 5148, 10209)
 """Seeds of worlds that once failed (under the mixture of faults of their day)."""
 
 MUST_HAPPEN = (

@@ -27,8 +27,8 @@ from small_ledgers import (
 from actors.core import Core
 from actors.core_actor import CoreActor
 from actors.records import LedgerRow, chained
+from grinder import storing
 from grinder.cli import main
-from grinder.commands import backtest as command
 from grinder.commands.backtest import RunDiverged
 from grinder.commands.inspect import replay_run
 from grinder.errors import ExitStatus
@@ -293,6 +293,6 @@ def ended_by_disk(
 
     with monkeypatch.context() as patch:
         patch.setattr(LedgerRecorder, "append_rows", append_rows)
-        patch.setattr(command, "LedgerJournal", partial(LedgerJournal, group=60))
+        patch.setattr(storing, "LedgerJournal", partial(LedgerJournal, group=60))
         ended = go_on(home, out)
     return ended, asked

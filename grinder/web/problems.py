@@ -1,0 +1,59 @@
+"""What goes wrong in a request, as one answer: a status, a stable code, a sentence and its fix.
+
+Law: a refusal changes nothing, says nothing a stranger could use, and never carries a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from grinder.errors import EnvironmentFault, LedgerError, UserError
+
+LONGEST_VALUE = 80
+
+
+class Problem(Exception):
+    """A request that is refused.
+
+    Args:
+        status: HTTP status.
+        code: stable dotted name; programs match on it.
+        detail: what is wrong, in one sentence.
+        value: the offending value as it was sent, shortened; never a secret.
+        fix: what mends it.
+        headers: sent along with the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        value: str = "",
+        fix: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.value = value[:LONGEST_VALUE]
+        self.fix = fix
+        self.headers = dict(headers or {})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The body of the answer; empty parts are left out."""
+        parts = {"detail": self.detail, "code": self.code, "value": self.value, "fix": self.fix}
+        return {name: part for name, part in parts.items() if part}
+
+
+_STATUS = {"control.not_running": 503, "control.symbol": 404, "ledger.missing": 503}
+
+
+def problem_of(error: UserError) -> Problem:
+    """The answer to a request that met an error of the program's own kind."""
+    status = _STATUS.get(error.code, 503 if isinstance(error, EnvironmentFault | LedgerError) else 422)
+    # The place is a path of this machine: it helps its owner on the command line, and a stranger here.
+    return Problem(status, error.code, error.what, value=error.value if status < 500 else "", fix=error.fix)
