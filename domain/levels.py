@@ -88,10 +88,12 @@ class Level(msgspec.Struct, frozen=True):
     refusals: int = 0
 
 
+_CLOSES = frozenset({LevelPhase.HOLDING, LevelPhase.CLOSING})
+
+
 def next_side(level: Level) -> str:
     """Side of the order the level has, or wants next."""
-    closes = level.phase in (LevelPhase.HOLDING, LevelPhase.CLOSING)
-    return OPPOSITE[level.opening] if closes else level.opening
+    return OPPOSITE[level.opening] if level.phase in _CLOSES else level.opening
 
 
 def price_of(level: Level, side: str) -> int:

@@ -482,15 +482,21 @@ def wake(state: SymbolState) -> Wake:
         return ASLEEP if state.pauses else ALWAYS
     if not _listens(state):
         return ASLEEP
-    below: list[int] = []
-    above: list[int] = []
-    times: list[int] = []
+    at_or_below, at_or_above, at_ns = -1, _NO_PRICE, _NO_TIME
     for at in state.waiting:
         level = state.levels[at]
         if level.retry_at_ns:
-            times.append(level.retry_at_ns)
+            at_ns = min(at_ns, level.retry_at_ns)
         elif next_side(level) == BUY:
-            above.append(level.buy_ticks + 1)
+            at_or_above = min(at_or_above, level.buy_ticks + 1)
         else:
-            below.append(level.sell_ticks - 1)
-    return Wake(max(below) if below else None, min(above) if above else None, min(times) if times else None)
+            at_or_below = max(at_or_below, level.sell_ticks - 1)
+    return Wake(
+        at_or_below if at_or_below >= 0 else None,
+        at_or_above if at_or_above < _NO_PRICE else None,
+        at_ns if at_ns < _NO_TIME else None,
+    )
+
+
+_NO_PRICE = _NO_TIME = 1 << 63
+"""Beyond every price and every time."""

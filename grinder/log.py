@@ -35,6 +35,8 @@ CORRELATION: ContextVar[int] = ContextVar("correlation", default=0)
 ACTOR: ContextVar[str] = ContextVar("actor", default="")
 """Who is at work; empty for whoever the thread belongs to."""
 
+FileHandler = logging.handlers.RotatingFileHandler
+
 _FIRST = ("ts", "level", "event", "correlation_id", "actor")
 
 
@@ -71,14 +73,27 @@ def configure(verbose: bool, as_json: bool, file: Path | None = None) -> None:
     screen = logging.StreamHandler(sys.stderr)
     screen.setLevel(shown)
     screen.setFormatter(_formatter(last))
-    handlers: list[logging.Handler] = [screen]
-    if file is not None:
-        kept = logging.handlers.RotatingFileHandler(
-            file, maxBytes=FILE_BYTES, backupCount=FILE_COUNT, encoding="utf-8"
-        )
-        kept.setLevel(_level(CHATTY))
-        kept.setFormatter(_formatter(structlog.processors.JSONRenderer(default=repr)))
-        handlers.append(kept)
+    _install([screen] if file is None else [screen, _to_file(file)])
+
+
+def keep_in_file(file: Path) -> None:
+    """Also write to a file from now on, as `configure` does.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    shown = [one for one in logging.getLogger().handlers if one.formatter is not None]
+    _install([*(one for one in shown if not isinstance(one, FileHandler)), _to_file(file)])
+
+
+def _to_file(file: Path) -> logging.Handler:
+    kept = FileHandler(file, maxBytes=FILE_BYTES, backupCount=FILE_COUNT, encoding="utf-8")
+    kept.setLevel(_level(CHATTY))
+    kept.setFormatter(_formatter(structlog.processors.JSONRenderer(default=repr)))
+    return kept
+
+
+def _install(handlers: list[logging.Handler]) -> None:
     least = min(handler.level for handler in handlers)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -87,7 +102,7 @@ def configure(verbose: bool, as_json: bool, file: Path | None = None) -> None:
     )
     root = logging.getLogger()
     for old in root.handlers:
-        if isinstance(old, logging.handlers.RotatingFileHandler):
+        if isinstance(old, FileHandler):
             old.close()
     root.handlers[:] = handlers
     root.setLevel(least)

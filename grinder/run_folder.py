@@ -14,6 +14,7 @@ import attrs
 import orjson
 
 from grinder.errors import EnvironmentFault, LedgerError
+from grinder.ledger.place import require_local
 
 MANIFEST_FORMAT = 1
 
@@ -43,8 +44,9 @@ class RunFolder:
         """Make the folder.
 
         Raises:
-            EnvironmentFault: it cannot be made or written.
+            EnvironmentFault: it cannot be made or written, or is on a network file system.
         """
+        require_local(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

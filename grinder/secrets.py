@@ -81,13 +81,7 @@ def judge(permissions: Permissions, credentials: Credentials, mode: str) -> None
     Raises:
         SecretsError: it may withdraw, it may not trade, or it is a test key and the money is real.
     """
-    if mode == "live" and credentials.is_for_testing:
-        raise SecretsError(
-            "secrets.test_key",
-            "this key is for testing, and --live trades with real money",
-            value=shortened(credentials.key),
-            fix="store the key of the real account, or use --testnet",
-        )
+    refuse_test_key(credentials, mode)
     if mode == "live" and permissions.withdraw:
         raise SecretsError(
             "secrets.withdraw",
@@ -101,6 +95,21 @@ def judge(permissions: Permissions, credentials: Credentials, mode: str) -> None
             f"this key may not trade{': ' + permissions.text if permissions.text else ''}",
             value=shortened(credentials.key),
             fix="allow trading for the key at the exchange, and list this machine's address",
+        )
+
+
+def refuse_test_key(credentials: Credentials, mode: str) -> None:
+    """Refuse a key that is known to be for testing where the money is real; asks nobody.
+
+    Raises:
+        SecretsError: it is one, and it is.
+    """
+    if mode == "live" and credentials.is_for_testing:
+        raise SecretsError(
+            "secrets.test_key",
+            "this key is for testing, and --live trades with real money",
+            value=shortened(credentials.key),
+            fix="store the key of the real account, or use --testnet",
         )
 
 
@@ -122,8 +131,9 @@ def look_up(
         file: the secrets file; by default the one `secrets_file` names.
 
     Raises:
-        SecretsError: half of them are in the environment, or an entry cannot be read.
-        EnvironmentFault: the file can be read by others, or is not ours.
+        SecretsError: half of them are in the environment, an entry cannot be read, or the file can be read by
+            others or is not ours.
+        EnvironmentFault: the file cannot be read.
     """
     found = _from_environment(account, environment)
     if found is None and use_keyring:
@@ -304,8 +314,8 @@ def read_file(path: Path) -> dict[str, Any]:
     """The entries of a secrets file by account; empty when there is no file.
 
     Raises:
-        EnvironmentFault: others can read it, it is not ours, or it cannot be read.
-        SecretsError: it is not a secrets file.
+        SecretsError: others can read it, it is not ours, or it is not a secrets file.
+        EnvironmentFault: it cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -331,8 +341,8 @@ def write_entry(path: Path, account: str, credentials: Credentials | None) -> No
     """Put an account's credentials into a secrets file, or take them out; the file is replaced in one step.
 
     Raises:
-        EnvironmentFault: it cannot be written, or an existing one is kept carelessly.
-        SecretsError: an existing one is not a secrets file.
+        EnvironmentFault: it cannot be written.
+        SecretsError: an existing one is kept carelessly, or is not a secrets file.
     """
     entries = read_file(path)
     entries.pop(account, None)
@@ -360,7 +370,7 @@ def write_entry(path: Path, account: str, credentials: Credentials | None) -> No
 def _refuse_careless(found: os.stat_result, path: Path) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
-        raise EnvironmentFault(
+        raise SecretsError(
             "secrets.file_mode",
             "the secrets file can be read or changed by others",
             place=str(path),
@@ -368,7 +378,7 @@ def _refuse_careless(found: os.stat_result, path: Path) -> None:
             fix=f"chmod 600 {path}",
         )
     if found.st_uid != os.getuid():
-        raise EnvironmentFault(
+        raise SecretsError(
             "secrets.file_owner",
             "the secrets file belongs to somebody else",
             place=str(path),

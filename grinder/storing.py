@@ -20,8 +20,9 @@ from actors.journal import Journal
 from actors.records import LedgerRow
 from grinder.errors import EnvironmentFault, ExitStatus, LedgerError, UserError
 from grinder.interruption import Interruption
+from grinder.ledger.head import RESTORE
 from grinder.ledger.reading import connect, is_begun, rows
-from grinder.ledger.recorder import checkpoint, open_application
+from grinder.ledger.recorder import checkpoint, open_writer
 from grinder.ledger.verify import verify
 from grinder.ledger.writer import JournalFailed, LedgerJournal
 from grinder.run_folder import RunFolder
@@ -86,9 +87,8 @@ def store_run(folder: RunFolder, ledger_id: str, manifest: dict[str, Any], produ
     started = perf_counter()
     if not existing:
         folder.write_manifest({**manifest, "finished": False})
-    application = open_application(folder.ledger, create=True)
-    recorder = application.ledger_recorder
-    writer = LedgerJournal(recorder, recorder.take_epoch())
+    application, epoch = open_writer(folder.ledger)
+    writer = LedgerJournal(application.ledger_recorder, epoch)
     connection = connect(folder.ledger) if existing else None
     try:
         comparing = ComparingJournal(rows(connection), writer) if connection else None
@@ -145,6 +145,6 @@ def _check_existing(folder: RunFolder, ledger_id: str) -> int:
             "ledger.damaged",
             verdict.reason,
             place=f"{folder.ledger} record {verdict.first_bad}",
-            fix="restore the folder from a backup; grinder does not write to a damaged ledger",
+            fix=RESTORE,
         )
     return verdict.records

@@ -11,6 +11,7 @@ settings once the exchange has confirmed the last cancel.  What the old grid hel
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -41,6 +42,9 @@ from replay.exchange.session import SimulatedExchange
 from replay.ticks import Ticks
 
 FORKED = "forked"
+
+_evolve: Callable[..., Any] = attrs.evolve
+"""Records are attrs classes that type checkers are told are dataclasses."""
 
 OF_A_PERSON = frozenset({"operator", "difference"})
 """Pauses that only a person ends; every other one belongs to an edge that a model of the exchange lacks."""
@@ -87,6 +91,8 @@ class HistoryDiffers(Exception):
 class HistoryJournal:
     """Holds the first records against the parent's ledger, and hands every record on.
 
+    After the first difference nothing is handed on; whoever drives has to `check` between two inputs.
+
     Args:
         parent: the parent's records up to the fork, where a whole input ends.
     """
@@ -95,20 +101,23 @@ class HistoryJournal:
         self._parent = parent
         self._then = then
         self._expected: PlainRow | None = next(parent, None)
+        self._divergence: Divergence | None = None
 
     def append(self, row: LedgerRow) -> None:
-        """Take one record.
-
-        Raises:
-            HistoryDiffers: it is not the parent's; nothing of its input is kept.
-        """
+        """Take one record."""
+        if self._divergence is not None:
+            return
         if self._expected is not None:
             if row != self._expected:
-                found = difference(self._expected, row)
-                assert found is not None
-                raise HistoryDiffers(found)
+                self._divergence = difference(self._expected, row)
+                return
             self._expected = next(self._parent, None)
         self._then.append(row)
+
+    def check(self) -> None:
+        """Raises HistoryDiffers: a record was not the parent's."""
+        if self._divergence is not None:
+            raise HistoryDiffers(self._divergence)
 
     def commit(self) -> None:
         """Make everything so far durable."""
@@ -162,7 +171,7 @@ class ForkingRuntime(Runtime):
         learn(note, now_ns)
         listed: Mapping[str, Instrument] = _account(self.core).instruments
         for symbol, fields in sorted(changes.instruments.items()):
-            instrument = attrs.evolve(listed[symbol], **fields)
+            instrument = _evolve(listed[symbol], **fields)
             self.exchange.relist(instrument)
             learn(ListInstrument(instrument=instrument), now_ns)
         if changes.rules is not None:
@@ -186,7 +195,7 @@ class ForkingRuntime(Runtime):
             return
         start, held = self._starting.pop(symbol), inventory(grid)
         if start.mode == LONG and held > 0:
-            start = attrs.evolve(start, initial_inventory="existing", existing_units=held)
+            start = _evolve(start, initial_inventory="existing", existing_units=held)
         super().learn(start, now_ns)
 
 
@@ -252,8 +261,8 @@ def stand_in(
         if order.status in (OrderStatus.PENDING, OrderStatus.UNKNOWN) and not order.exchange_order_id:
             exchange.submit(submitted, now_ns)
             continue
-        terms = attrs.evolve(submitted.terms, price_ticks=order.price_ticks, lots=order.lots)
-        exchange.rest(terms, order.exchange_order_id, order.filled_lots)
+        terms = _evolve(submitted.terms, price_ticks=order.price_ticks, lots=order.lots)
+        exchange.hold(terms, order.exchange_order_id, order.filled_lots)
         if order.cancels and not order.cancel_refused and order_id in under_way.cancels:
             exchange.submit(under_way.cancels[order_id], now_ns)
     return exchange

@@ -15,23 +15,28 @@ from pathlib import Path
 
 import attrs
 
+from grinder.ledger.engine import FIX, has_wal_reset_bug
+from grinder.ledger.place import is_network, mounted_kind
+
 OLDEST_PYTHON = (3, 11)
 OLDEST_SQLITE = (3, 37, 0)
-WAL_RESET_FIXED = (3, 51, 3)
-"""SQLite before this can, in rare races of a checkpoint with a writer, lose a WAL commit."""
-
 LEAST_FREE_BYTES = 1 << 30
 SLOW_FSYNC_MS = 20
 
 
 @attrs.frozen
 class Check:
-    """One finding; `fix` is empty when there is nothing to do."""
+    """One finding; `fix` is empty when there is nothing to do.
+
+    Attributes:
+        warns: it is good enough to run on, and better could be had.
+    """
 
     name: str
     ok: bool
     finding: str
     fix: str = ""
+    warns: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """JSON-ready."""
@@ -40,7 +45,7 @@ class Check:
 
 def examine() -> list[Check]:
     """All checks, in the order in which they matter."""
-    return [_python(), _sqlite(), _durability(), _disk(), *_extras()]
+    return [_python(), _sqlite(), _place(), _durability(), _disk(), *_extras()]
 
 
 def _python() -> Check:
@@ -50,12 +55,25 @@ def _python() -> Check:
 
 def _sqlite() -> Check:
     version = sqlite3.sqlite_version_info
-    note = "" if version >= WAL_RESET_FIXED else "; keep one process per ledger (it is, by its lock)"
+    if version < OLDEST_SQLITE:
+        fix = "use a Python built with SQLite 3.37 or later"
+        return Check("sqlite", ok=False, finding=sqlite3.sqlite_version, fix=fix)
+    if not has_wal_reset_bug(version):
+        return Check("sqlite", ok=True, finding=sqlite3.sqlite_version)
+    note = (
+        "a bug of its write-ahead log can lose a commit when two connections write or checkpoint at once; "
+        "one process writes a ledger and all others open it read-only"
+    )
+    return Check("sqlite", ok=True, finding=f"{sqlite3.sqlite_version}: {note}", fix=FIX, warns=True)
+
+
+def _place() -> Check:
+    kind = mounted_kind(Path.cwd())
     return Check(
-        "sqlite",
-        version >= OLDEST_SQLITE,
-        f"{sqlite3.sqlite_version}{note}",
-        "use a Python built with SQLite 3.37 or later",
+        "file system",
+        not is_network(kind),
+        f"{kind or 'of an unknown kind'} here",
+        "keep run folders on a disk of this machine" if is_network(kind) else "",
     )
 
 

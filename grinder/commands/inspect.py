@@ -17,6 +17,7 @@ from domain.codec import UnknownTopicError
 from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
 from grinder.errors import EnvironmentFault, LedgerError
+from grinder.ledger.head import RESTORE, Head, missing_after, read_head
 from grinder.ledger.reading import connect, plain_rows
 from grinder.ledger.schema import SELECT
 from grinder.ledger.verify import verify
@@ -74,7 +75,8 @@ def _row(connection: sqlite3.Connection, position: int) -> LedgerRow | None:
 
 
 def verify_run(run: Path, head: str | None, progress: Progress) -> dict[str, Any]:
-    """Verify a run's ledger against its own chain, its manifest and, if given, a head kept elsewhere.
+    """Verify a run's ledger against its own chain, its manifest, the head kept beside it and, if given, a
+    head kept elsewhere: a chain, which must be the last one, or `POSITION:CHAIN`.
 
     Raises:
         LedgerError: there is no ledger.
@@ -82,10 +84,16 @@ def verify_run(run: Path, head: str | None, progress: Progress) -> dict[str, Any
     folder = RunFolder(run)
     folder.require()
     manifest = folder.read_manifest()
-    known = head or (manifest.get("head") if manifest.get("finished") else None)
+    place, _, chain = (head or "").rpartition(":")
+    last = chain if head and not place else manifest.get("head") if manifest.get("finished") else None
     verdict = verify(
-        folder.ledger, known, lambda done: progress("verify", done, manifest.get("records", done))
+        folder.ledger, last, lambda done: progress("verify", done, manifest.get("records", done))
     )
+    known = [read_head(folder.ledger), Head(int(place), chain.lower()) if place else None]
+    for one in known if verdict.ok else ():
+        reason = missing_after(folder.ledger, one) if one else ""
+        if reason:
+            verdict = attrs.evolve(verdict, ok=False, reason=reason)
     return attrs.asdict(verdict)
 
 
@@ -104,7 +112,7 @@ def rebuild_run(run: Path, progress: Progress) -> dict[str, Any]:
             "ledger.damaged",
             verdict["reason"],
             place=f"{folder.ledger} record {verdict['first_bad']}",
-            fix="restore the folder from a backup",
+            fix=RESTORE,
         )
     return attrs.asdict(rebuild(folder.path, lambda done: progress("rebuild", done, verdict["records"])))
 

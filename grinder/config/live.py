@@ -135,6 +135,14 @@ class Observe:
             at_most=65_535,
         ),
     )
+    log_file: str = field(
+        default="",
+        metadata=about(
+            "File the log also goes to, in the run's folder unless its path is absolute; empty for none.",
+            example="grinder.log",
+            pattern="[^\\x00-\\x1f]{0,200}",
+        ),
+    )
     alerts: dict[str, Webhook] = field(
         default=Factory(dict),
         metadata=about(

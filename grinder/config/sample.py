@@ -74,6 +74,7 @@ live:
 
 observe:
   metrics_port: 0              # port on 127.0.0.1 for /metrics, /livez, /readyz; 0 is none
+  log_file: ""                 # the log also goes to this file, set aside at 100 MB, ten are kept
   # alerts:                    # who is told, by a name of yours
   #   ops: {url_from: OPS_WEBHOOK_URL, format: slack, level: warning}   # the URL is in that variable
 

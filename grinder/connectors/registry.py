@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 import attrs
 
-from actors.ports import Capabilities, Connector
+from actors.ports import Capabilities, Connector, Decoder
 from grinder.connectors.endpoint import Endpoint
 from grinder.errors import ConfigError, EnvironmentFault
 from grinder.secrets import Credentials
@@ -33,6 +33,10 @@ BUILT_IN: Mapping[str, str] = {
     "okx": "grinder.connectors.okx.connector:OkxConnector",
 }
 """Name of the exchange -> ``module:class``."""
+
+IN_PROCESS: Mapping[str, str] = {"simulated": "grinder.simulated.frames:FrameDecoder"}
+"""Exchanges that have no wire and cannot be traded on by name, only their tapes read: name of the exchange ->
+``module:class`` of its decoder, which is made without arguments and needs no instruments."""
 
 
 class ConnectorClass(Protocol):
@@ -89,6 +93,15 @@ def find(name: str) -> Registered:
             fix=f"write {' or '.join(near)}" if near else f"write one of {', '.join(names())}",
         )
     return _load(name, point.module, point.attr, point.value)
+
+
+def decoder_of(name: str) -> Decoder | None:
+    """A fresh decoder of an exchange in the process; None for an exchange that has a connector."""
+    if name not in IN_PROCESS:
+        return None
+    module, _, attribute = IN_PROCESS[name].partition(":")
+    decoder: Decoder = getattr(importlib.import_module(module), attribute)()
+    return decoder
 
 
 def _points() -> dict[str, metadata.EntryPoint]:

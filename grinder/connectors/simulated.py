@@ -71,6 +71,7 @@ class SimulatedConnector:
         latency_s: from here to the exchange, and back, each way.
         timeout_s: how long an answer is waited for before its outcome is unknown.
         fill_prefix: what the ids of executions begin with.
+        stream_prefix: what the names of the streams begin with.
     """
 
     name: ClassVar[str] = "simulated"
@@ -95,6 +96,7 @@ class SimulatedConnector:
         latency_s: float = 0.0,
         timeout_s: float = TIMEOUT_S,
         fill_prefix: str = "",
+        stream_prefix: str = "",
     ) -> None:
         self.desk = desk
         self.faults = faults or FaultPlan()
@@ -105,7 +107,7 @@ class SimulatedConnector:
         self._offset_ns = 0
         self._rows = 0
         self._timers: set[asyncio.TimerHandle] = set()
-        self.streams = LocalStreams(self.faults, clock, latency_s, fill_prefix)
+        self.streams = LocalStreams(self.faults, clock, latency_s, fill_prefix, stream_prefix)
         desk.listeners.append(self.streams.on_update)
         desk.funding_listeners.append(self.streams.on_funding)
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from domain.inputs import OpenAccount
 from domain.instrument import Instrument
-from domain.orders import level_of
 from domain.record import Record
 from domain.units import units_text
 from grinder.inspection.records import Records, iso
@@ -77,7 +76,14 @@ KINDS: dict[str, str] = {
         ("retry_at_ns", "now_ns", "until_ns", "first_ns", "last_ns", "ts_ns", "suspended_until_ns"), TIME
     ),
     **dict.fromkeys(
-        ("session_drawdown_ppm", "daily_drawdown_ppm", "drift_ppm", "rate_ppm", "maker_fee_ppm", "taker_fee_ppm"),
+        (
+            "session_drawdown_ppm",
+            "daily_drawdown_ppm",
+            "drift_ppm",
+            "rate_ppm",
+            "maker_fee_ppm",
+            "taker_fee_ppm",
+        ),
         RATE,
     ),
 }
@@ -85,6 +91,13 @@ KINDS: dict[str, str] = {
 
 BY_ASSET = {"fee_units": "fee_asset", "reserved": "reserve_asset", "amount": "asset", "units": "subject"}
 """Fields in units of the asset that another field names."""
+
+
+def label(name: str) -> str:
+    """A field's name without the unit it is stored in, for where its value is shown with another."""
+    if name in ("lots", "unfilled_lots", "filled_lots"):
+        return {"lots": "quantity", "filled_lots": "filled", "unfilled_lots": "unfilled"}[name]
+    return name.removesuffix("_ticks").removesuffix("_ns")
 
 
 class Scales:
@@ -213,11 +226,3 @@ def scales_of(records: Records, until: int | None = None) -> Scales:
                 if row.topic.startswith("GridConfigured/"):
                     scales.learn(records.decoded(row))
     return scales
-
-
-def level_text(client_order_id: str) -> str:
-    """The level an order id names, for people."""
-    from domain.orders import NO_LEVEL
-
-    level = level_of(client_order_id)
-    return "the whole grid" if level == NO_LEVEL else f"level {level}"

@@ -31,7 +31,7 @@ MEANING = 1
 BATCH = 50_000
 BUSY_S = 10
 
-TYPE, SYMBOL, LEVEL = "type", "symbol", "level"
+TYPE, SYMBOL, LEVEL, ACTOR = "type", "symbol", "level", "actor"
 
 _TABLES = (
     "CREATE TABLE made (only INTEGER PRIMARY KEY CHECK (only = 1), position INTEGER, chain BLOB)",
@@ -112,7 +112,9 @@ class Lookup:
         """Positions of the inputs and requests about an order or a fill, in order."""
         return [
             row[0]
-            for row in self.db.execute("SELECT position FROM mentions WHERE key = ? ORDER BY position", (key,))
+            for row in self.db.execute(
+                "SELECT position FROM mentions WHERE key = ? ORDER BY position", (key,)
+            )
         ]
 
     def starting_with(self, prefix: str, most: int = 10) -> list[str]:
@@ -134,7 +136,8 @@ class Lookup:
         last = sys.maxsize if until is None else until
         found: array[int] = array("q")
         rows = self.db.execute(
-            "SELECT packed FROM positions WHERE kind = ? AND key = ? AND last >= ? AND first <= ? ORDER BY first",
+            "SELECT packed FROM positions WHERE kind = ? AND key = ? AND last >= ? AND first <= ?"
+            " ORDER BY first",
             (kind, key, since, last),
         )
         for (packed,) in rows:
@@ -216,6 +219,7 @@ class Lookup:
         mentions: list[tuple[str, int]] = []
         for position, stream, topic, state in rows:
             kept[TYPE, topic].append(position)
+            kept[ACTOR, stream].append(position)
             try:
                 fields = _read(state)
             except msgspec.MsgspecError:
@@ -264,5 +268,3 @@ class Lookup:
             if row is not None:
                 configured: Any = self.records.decoded(row)
                 yield configured.grid_id, configured.symbol
-
-

@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import domain.account
+import domain.clock
+import domain.portfolio
+import domain.symbol  # noqa: F401  these register every record there is
 from actors.records import LedgerRow, new_row
 from domain.codec import UnknownTopicError, decode
 from domain.record import Record

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TextIO
 
 from grinder.errors import EnvironmentFault
+from grinder.ledger.place import require_local
 
 
 class WriterLock:
@@ -24,6 +25,7 @@ class WriterLock:
         self._file: TextIO | None = None
 
     def __enter__(self) -> WriterLock:
+        require_local(self.path.parent)
         try:
             self._file = self.path.open("a+")
         except OSError as error:

@@ -16,7 +16,7 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import (
     Mapper,
     Notification,
-    OperationalError,
+    PersistenceError,
     ProgrammingError,
     StoredEvent,
     Transcoder,
@@ -34,13 +34,12 @@ from tenacity import RetryError, retry, retry_if_result, stop_after_delay, wait_
 from actors.records import LedgerRow
 from domain.codec import decode, encode
 from domain.record import Record
-from grinder.ledger.schema import APPLICATION_ID, FORMAT, INSERT, STATEMENTS, TABLE
+from grinder.errors import EnvironmentFault
+from grinder.ledger.appending import BEGIN, DURABLE, MAKE, append
+from grinder.ledger.appending import FencedError as FencedError
+from grinder.ledger.schema import TABLE
 
 BUSY_TIMEOUT_S = 5
-
-
-class FencedError(OperationalError):
-    """Another writer has taken the ledger over: this one's epoch is old and nothing of it was stored."""
 
 
 class _LedgerConnection(SQLiteConnection):
@@ -56,7 +55,7 @@ class _LedgerConnection(SQLiteConnection):
                 yield cursor
             return
         cursor = self.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute(BEGIN)
         try:
             with cursor:
                 yield cursor
@@ -72,7 +71,7 @@ class _LedgerPool(SQLiteConnectionPool):
     def _create_connection(self) -> SQLiteConnection:
         made = super()._create_connection()
         raw = made._sqlite_conn
-        raw.execute("PRAGMA synchronous=FULL")
+        raw.execute(DURABLE)
         raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
         return _LedgerConnection(sqlite_conn=raw, max_age=self.max_age)
 
@@ -90,7 +89,7 @@ class _LedgerDatastore(SQLiteDatastore):
             made = sqlite3.connect(
                 self.pool.db_name, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
-            made.execute("PRAGMA synchronous=FULL")
+            made.execute(DURABLE)
             self._appender = made
         return self._appender
 
@@ -154,11 +153,7 @@ class LedgerRecorder(SQLiteApplicationRecorder):
 
     def construct_create_table_statements(self) -> list[str]:
         """The ledger's own table, triggers and epoch."""
-        return [
-            *STATEMENTS,
-            f"PRAGMA application_id = {APPLICATION_ID}",
-            f"PRAGMA user_version = {FORMAT}",
-        ]
+        return list(MAKE)
 
     def _insert_events(self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **_: Any) -> Any:
         raise ProgrammingError("a ledger takes chained rows from its journal: use append_rows")
@@ -170,20 +165,7 @@ class LedgerRecorder(SQLiteApplicationRecorder):
             FencedError: the ledger was taken over by a writer with a later epoch.
             eventsourcing.persistence.PersistenceError, sqlite3.Error: nothing of it was stored.
         """
-        connection = cast(_LedgerDatastore, self.datastore).appender()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            (current,) = connection.execute("SELECT epoch FROM writer_epoch").fetchone()
-            if current != epoch:
-                raise FencedError(f"this writer has epoch {epoch}, the ledger {current}")
-            # sqlite3 binds a plain tuple a sixth faster than a named one.
-            connection.executemany(INSERT, map(tuple, rows))
-            connection.execute("COMMIT")
-        except BaseException:
-            # A failed COMMIT may have ended the transaction already.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        append(cast(_LedgerDatastore, self.datastore).appender(), rows, epoch)
 
     def take_epoch(self) -> int:
         """Become the writer: every earlier epoch is refused from now on."""
@@ -242,6 +224,34 @@ def open_application(path: Path, *, create: bool = False) -> LedgerApplication:
             "CREATE_TABLE": "yes" if create else "no",
         }
     )
+
+
+def open_writer(path: Path) -> tuple[LedgerApplication, int]:
+    """The application over a ledger file, made if need be, and the epoch in which it may be written.
+
+    Raises:
+        EnvironmentFault: another program holds the ledger's write lock, or the file cannot be written.
+    """
+    application = None
+    try:
+        application = open_application(path, create=True)
+        return application, application.ledger_recorder.take_epoch()
+    except (PersistenceError, sqlite3.Error) as failure:
+        if application is not None:
+            application.close()
+        if "locked" in str(failure):
+            raise EnvironmentFault(
+                "ledger.busy",
+                f"another program has held the ledger's write lock for {BUSY_TIMEOUT_S} seconds: {failure}",
+                place=str(path),
+                fix="end the program that writes to ledger.db (a database shell, perhaps), then start again",
+            ) from failure
+        raise EnvironmentFault(
+            "ledger.not_stored",
+            f"the ledger cannot be opened for writing: {failure}",
+            place=str(path),
+            fix="make room, mend the disk or choose a folder you may write to",
+        ) from failure
 
 
 @retry(stop=stop_after_delay(2), wait=wait_exponential(0.01, max=0.2), retry=retry_if_result(bool))

@@ -17,6 +17,7 @@ import pykka
 from eventsourcing.persistence import PersistenceError
 
 from actors.records import LedgerRow
+from grinder.ledger.head import HeadKeeper
 from grinder.ledger.recorder import LedgerRecorder
 
 GROUP = 1024
@@ -24,6 +25,10 @@ GROUP = 1024
 
 GROUPS_UNDER_WAY = 8
 """Groups that may wait for the thread; then the core waits too, so memory stays bounded."""
+
+
+KEEP_HEAD = "keep the head"
+"""A message to the writer: write the head that is known, for nothing may come for a while."""
 
 
 class JournalFailed(Exception):
@@ -51,25 +56,40 @@ def is_full(failure: BaseException) -> bool:
     return False
 
 
+def advice(failure: BaseException) -> str:
+    """What a person does about a journal that failed."""
+    if is_full(failure):
+        return "make room on the disk, then start again"
+    if "locked" in str(failure):
+        return "end the other program that writes to ledger.db, then start again"
+    return "find out what is wrong with the disk before starting again; the ledger is whole as far as it goes"
+
+
 class WriterActor(pykka.ThreadingActor):
     """The edge actor that owns the write connection.
 
-    `make_room` may free space kept back for a full disk; it says whether it did.
+    `make_room` may free space kept back for a full disk; it says whether it did.  `heads` keeps the ledger's
+    head beside it, after the commit was acknowledged.
     """
 
     use_daemon_thread = True
 
     def __init__(
-        self, recorder: LedgerRecorder, epoch: int, make_room: Callable[[], bool] = lambda: False
+        self,
+        recorder: LedgerRecorder,
+        epoch: int,
+        make_room: Callable[[], bool] = lambda: False,
+        heads: HeadKeeper | None = None,
     ) -> None:
         super().__init__()
+        self._heads = heads
         self._recorder = recorder
         self._epoch = epoch
         self._make_room = make_room
         self._failure: Exception | None = None
         self._told: Callable[[BaseException], None] | None = None
 
-    def on_receive(self, message: list[LedgerRow] | Group) -> int:
+    def on_receive(self, message: list[LedgerRow] | Group | str) -> int:
         """Store one group; the reply is the last position stored.
 
         Raises:
@@ -77,6 +97,9 @@ class WriterActor(pykka.ThreadingActor):
         """
         if isinstance(message, Group):
             return self._store_and_tell(message)
+        if isinstance(message, str):
+            self._keep_head()
+            return 0
         if self._failure is not None:
             raise JournalFailed(self._failure) from self._failure
         try:
@@ -85,6 +108,14 @@ class WriterActor(pykka.ThreadingActor):
             self._failure = failure
             raise
         return message[-1].position
+
+    def on_stop(self) -> None:
+        """Keep the head of what is on disk."""
+        self._keep_head()
+
+    def _keep_head(self) -> None:
+        if self._heads is not None:
+            self._heads.keep()
 
     def on_failure(
         self,
@@ -107,8 +138,11 @@ class WriterActor(pykka.ThreadingActor):
             self._failure = failure
             group.failed(failure)
             return 0
-        group.stored(group.rows[-1].position)
-        return group.rows[-1].position
+        last = group.rows[-1]
+        group.stored(last.position)
+        if self._heads is not None:
+            self._heads.stored(last.position, last.chain)
+        return last.position
 
     def _append(self, rows: list[LedgerRow]) -> None:
         try:

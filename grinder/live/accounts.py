@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
-from actors.ports import AuthenticationFailed, Connector, ExchangeError
+from actors.ports import AuthenticationFailed, Connector, ExchangeError, Listener
 from domain.account_state import AccountState
 from domain.instrument import LINEAR
 from domain.order_events import OrderTerms
@@ -26,14 +26,12 @@ from grinder.live.terms import under_rules, with_balances
 from grinder.opening import Opening, build_opening, exchange_rules
 from grinder.scaling import money
 from grinder.secrets import Credentials, judge
+from grinder.simulated.frames import SIMULATED
 from replay.exchange.desk import Desk
 from replay.exchange.rolling import MarketRow
 
-Told = Callable[[str, str, str], None]
-"""Told of a market stream: its name, ``up``, ``down`` or ``gap``, and a detail."""
-
-Frame = Callable[[str, bytes, int], None]
-"""Told of a raw frame: stream, bytes, time."""
+PAPER_STREAMS = "simulated/"
+"""What the names of the simulated exchange's streams begin with where the market is a real exchange's."""
 
 
 class ExchangeAway(UserError):
@@ -43,7 +41,15 @@ class ExchangeAway(UserError):
 
 
 class TradingAccount(Protocol):
-    """Where a run trades."""
+    """Where a run trades.
+
+    Attributes:
+        taped: the exchange whose raw frames the run hears, by the registry's name.
+        drift_ns: its clock less ours, where it is not the exchange that is traded on; None where it is.
+    """
+
+    taped: str
+    drift_ns: int | None
 
     async def open(self) -> None:
         """Become able to ask."""
@@ -57,8 +63,12 @@ class TradingAccount(Protocol):
     async def judge(self) -> None:
         """Refuse a key that must not be used."""
 
-    def feeds(self) -> list[Callable[[], Awaitable[None]]]:
-        """What has to run beside the connector for it to have a market; the first may end by itself."""
+    def feeds(self, listener: Listener) -> list[Callable[[], Awaitable[None]]]:
+        """What has to run beside the connector for it to have a market; the first may end by itself.
+
+        Args:
+            listener: hears what the feeds bring that does not come with the connector's streams.
+        """
 
     async def close(self) -> None:
         """Release what was opened here."""
@@ -150,8 +160,9 @@ class ExchangeAccount:
         self._spec = spec
         self._credentials = credentials
         self._config = spec.config
-        self._name, endpoint = endpoint_of(spec.config, spec.mode)
-        self._connector = _connector(self._name, endpoint, credentials, clock)
+        self.drift_ns: int | None = None
+        self.taped, endpoint = endpoint_of(spec.config, spec.mode)
+        self._connector = _connector(self.taped, endpoint, credentials, clock)
 
     async def open(self) -> None:
         """Reach the exchange and measure its clock."""
@@ -180,7 +191,7 @@ class ExchangeAccount:
         assert isinstance(found, Permissions)
         judge(found, self._credentials, self._spec.mode)
 
-    def feeds(self) -> list[Callable[[], Awaitable[None]]]:
+    def feeds(self, listener: Listener) -> list[Callable[[], Awaitable[None]]]:
         """None: the market comes with the connector's streams."""
         return []
 
@@ -198,15 +209,13 @@ class PaperAccount:
         playback: Playback | None,
         clock: Clock,
         after_ns: int,
-        frame: Frame,
-        told: Told,
     ) -> None:
         self._spec = spec
         self._config = spec.config
         self._clock = clock
         self._after_ns = after_ns
-        self._frame = frame
-        self._told = told
+        self.taped = SIMULATED
+        self.drift_ns: int | None = None
         self.playback = playback
         self._public: Connector | None = None
         self._scales: dict[str, tuple[Decimal, Decimal]] = {}
@@ -217,9 +226,13 @@ class PaperAccount:
         if self.playback is not None:
             self._scales = self.playback.scales
             return
-        name, endpoint = endpoint_of(self._config, self._market_mode())
-        self._public = _connector(name, endpoint, None, self._clock)
+        self.taped, endpoint = endpoint_of(self._config, self._market_mode())
+        self._public = _connector(self.taped, endpoint, None, self._clock)
         await _asked("the exchange cannot be reached", self._public.open())
+        before_ns = self._clock()
+        theirs_ns = await _asked("the exchange's clock cannot be read", self._public.server_time_ns())
+        assert isinstance(theirs_ns, int)
+        self.drift_ns = theirs_ns - (before_ns + self._clock()) // 2
         rules = await _asked("the rules cannot be read", self._public.rules(symbols_of(self._config)))
         assert isinstance(rules, dict)
         self._config, self._scales = under_rules(self._config, rules)
@@ -250,22 +263,25 @@ class PaperAccount:
             clock=self._clock,
             latency_s=self._config.fills.order_latency_ms / 1000,
             fill_prefix=f"{self._clock():x}-",
+            stream_prefix=PAPER_STREAMS if self._public is not None else "",
         )
         connector.list_instruments(instruments, fee_prices(self._config, books))
         self._desk_row = connector.on_row
         if self._public is not None:
+            # The run hears of the market from the exchange it comes from.
+            self._desk_row = lambda symbol, row: connector.push(symbol, row, announce=False)
             self._public.list_instruments(instruments, {})
         return connector
 
     async def judge(self) -> None:
         """There is no key."""
 
-    def feeds(self) -> list[Callable[[], Awaitable[None]]]:
+    def feeds(self, listener: Listener) -> list[Callable[[], Awaitable[None]]]:
         """The market."""
         if self.playback is not None:
             return [RowFeed(self.playback, self._clock, self._row, self._after_ns).run]
         assert self._public is not None, "opened before it is fed"
-        rows = QuotesToRows(self._row, self._clock, self._frame, self._told)
+        rows = QuotesToRows(self._row, self._clock, listener)
         public = self._public
         return [lambda: public.listen(rows)]
 

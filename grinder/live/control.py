@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from actors.sequencer import CoreFailure
-from domain.inputs import CorrectBalance, HaltTrading, PauseTrading, ResetHalt, ResumeTrading
+from domain.inputs import CorrectBalance, HaltTrading, PauseTrading, ResetHalt, ResumeTrading, StopGrid
 from domain.record import Record
 from grinder.errors import UserError
 from grinder.ledger.writer import JournalFailed
@@ -24,7 +24,10 @@ from grinder.live.places import OWNER_ONLY, address_file, socket_path, write_pri
 
 OPERATOR = "operator"
 
-OPERATOR_ENDS = (ERRORS, OPERATOR)
+SIGNAL = "tradingview"
+"""Reason of pauses that alerts from outside begin; alerts end no other."""
+
+OPERATOR_ENDS = (ERRORS, OPERATOR, SIGNAL)
 """Pauses that `grinder resume` ends; the others end with what they are for."""
 
 LARGEST_BODY = 64 * 1024
@@ -63,6 +66,12 @@ def who() -> str:
         return str(os.getuid())
 
 
+def operator_of(asked: dict[str, Any]) -> str:
+    """Who gives a command: whoever the one who may open the socket vouches for, or the user it belongs to."""
+    named = asked.get("operator")
+    return named[:64] if isinstance(named, str) and named else who()
+
+
 class ControlServer:
     """Serves the socket of a run folder from `start` to `close`."""
 
@@ -85,6 +94,7 @@ class ControlServer:
                 web.post("/reset", self._reset),
                 web.post("/accept", self._accept),
                 web.post("/stop", self._stop),
+                web.post("/stop-grid", self._stop_grid),
             ]
         )
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
@@ -119,13 +129,17 @@ class ControlServer:
 
     async def _pause(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)
-        command = PauseTrading(reason=OPERATOR, symbol=self._symbol(asked), operator=who())
-        return await self._done(command)
+        reason = SIGNAL if asked.get("reason") == SIGNAL else OPERATOR
+        return await self._done(
+            PauseTrading(reason=reason, symbol=self._symbol(asked), operator=operator_of(asked))
+        )
 
     async def _resume(self, request: web.Request) -> web.StreamResponse:
-        symbol = self._symbol(await _body(request))
-        for reason in OPERATOR_ENDS:
-            position = await self._run.command(ResumeTrading(reason=reason, symbol=symbol, operator=who()))
+        asked = await _body(request)
+        symbol = self._symbol(asked)
+        for reason in (SIGNAL,) if asked.get("reason") == SIGNAL else OPERATOR_ENDS:
+            command = ResumeTrading(reason=reason, symbol=symbol, operator=operator_of(asked))
+            position = await self._run.command(command)
         return web.json_response({"position": position})
 
     async def _kill(self, request: web.Request) -> web.StreamResponse:
@@ -133,16 +147,28 @@ class ControlServer:
         return await self._done(HaltTrading(reason=str(asked.get("reason") or OPERATOR)[:200]))
 
     async def _reset(self, request: web.Request) -> web.StreamResponse:
-        return await self._done(ResetHalt(operator=who()))
+        return await self._done(ResetHalt(operator=operator_of(await _body(request))))
+
+    async def _stop_grid(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        on_stop, symbol = asked.get("on_stop", "cancel"), self._symbol(asked)
+        if not symbol or on_stop not in ("keep", "cancel", "flatten"):
+            raise UserError(
+                "control.stop_grid", "a grid's end takes its symbol and what becomes of its orders",
+                value=str(on_stop)[:80], fix="on_stop is keep, cancel or flatten",
+            )  # fmt: skip
+        reason = f"{asked.get('reason') or OPERATOR} by {operator_of(asked)}"[:200]
+        return await self._done(StopGrid(symbol=symbol, on_stop=on_stop, reason=reason))
 
     async def _accept(self, request: web.Request) -> web.StreamResponse:
-        symbol = self._symbol(await _body(request))
+        asked = await _body(request)
+        symbol = self._symbol(asked)
         if not symbol:
             raise UserError("control.symbol", "no symbol is named", fix="name the symbol to accept")
         corrections = await self._run.differences(symbol)
         for correction in corrections:
             await self._run.command(correction)
-        resume = ResumeTrading(reason="difference", symbol=symbol, operator=who())
+        resume = ResumeTrading(reason="difference", symbol=symbol, operator=operator_of(asked))
         position = await self._run.command(resume)
         corrected = {one.subject: one.units for one in corrections}
         return web.json_response({"position": position, "corrected": corrected})

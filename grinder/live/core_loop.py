@@ -18,6 +18,7 @@ from actors.records import LedgerRow
 from domain.record import Record
 from grinder.ledger.writer import Group, JournalFailed
 from grinder.live.clock import Clock
+from grinder.log import CORRELATION, correlated
 
 
 class GroupStore(Protocol):
@@ -68,8 +69,8 @@ class CoreLoop:
         self._journal = _Gathering()
         core.journal = self._journal
         self._loop = asyncio.get_running_loop()
-        self._intents: list[tuple[Record, int]] = []
-        self._under_way: list[tuple[Record, int]] | None = None
+        self._intents: list[tuple[Record, int, int]] = []
+        self._under_way: list[tuple[Record, int, int]] | None = None
         self._handed_over = 0.0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self.durable_position = core.position
@@ -90,6 +91,14 @@ class CoreLoop:
             raise JournalFailed(RuntimeError(str(self.failure)))
         now_ns = self.clock()
         whole = len(self._journal.rows)
+        # What is logged meanwhile, and by whatever is set going, belongs to this input.
+        outer = CORRELATION.set(self.core.position + 1)
+        try:
+            return self._learn(report, now_ns, whole)
+        finally:
+            CORRELATION.reset(outer)
+
+    def _learn(self, report: Record, now_ns: int, whole: int) -> int:
         began = time.perf_counter_ns()
         try:
             position = self.core.learn(report, now_ns)
@@ -100,7 +109,7 @@ class CoreLoop:
             raise
         self.decided(time.perf_counter_ns() - began)
         for intent in self.core.take_intents():
-            self._intents.append((intent, now_ns))
+            self._intents.append((intent, now_ns, position))
         if self._under_way is None:
             self._hand_over()
         for call in self.after_learn:
@@ -130,7 +139,7 @@ class CoreLoop:
     def _hand_over(self) -> None:
         rows, self._journal.rows = self._journal.rows, []
         self._under_way, self._intents = self._intents, []
-        self._handed_over = self._loop.time()
+        self._handed_over = time.perf_counter()
         self._store.tell(Group(rows, self._stored, self._refused))
         self.written(rows)
 
@@ -152,11 +161,12 @@ class CoreLoop:
         records = position - self.durable_position
         self.durable_position = position
         intents, self._under_way = self._under_way, None
-        self.measured(records, self._loop.time() - self._handed_over)
+        self.measured(records, time.perf_counter() - self._handed_over)
         if self._journal.rows:
             self._hand_over()  # first, so that the disk works while the session does
-        for intent, now_ns in intents or ():
-            self._submit(intent, now_ns)
+        for intent, now_ns, cause in intents or ():
+            with correlated(cause):
+                self._submit(intent, now_ns)
         while self._waiting and self._waiting[0][0] <= position:
             self._resolve(self._waiting.popleft()[1], None)
 

@@ -26,6 +26,15 @@ WHO = "errors"
 COUNTED = (OrderRejectedReport, CancelRejectedReport, NoAnswerReport)
 
 
+ORDINARY_TEXTS = ("never sent", "immediately match", "post only", "post-only")
+"""Words of refusals that belong to trading: an order of ours that never left, or one the market overtook."""
+
+
+def _is_ordinary(report: Record) -> bool:
+    text = str(getattr(report, "text", "")).lower()
+    return any(words in text for words in ORDINARY_TEXTS)
+
+
 class ErrorTally:
     """Counts what the exchange refuses or leaves open, by kind.
 
@@ -45,7 +54,7 @@ class ErrorTally:
 
     def learned(self, report: Record) -> None:
         """Look at an input that went by."""
-        if not isinstance(report, COUNTED):
+        if not isinstance(report, COUNTED) or _is_ordinary(report):
             return
         kind = f"{type(report).__name__} {getattr(report, 'reason', '')}".strip()
         now_ns = self._clock()

@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from actors.ports import Gap, Quote, Signal, Trade
+from actors.ports import Listener, Quote, Signal, Trade
 from grinder.errors import UserError
 from grinder.live.clock import NS, Clock
 from replay.exchange.rolling import MarketRow
@@ -197,37 +197,31 @@ def _rows(symbol: str, ticks: Ticks, after_ns: int) -> Iterator[tuple[int, str, 
 class QuotesToRows:
     """Turns an exchange's public signals into rows of a market.
 
-    It is a `Listener`; what concerns no market (gaps, streams) goes on to `told`.
+    It is a `Listener` before another one: everything goes on to that as well, frames and signals as they came,
+    so that the run hears of the market from the exchange itself and not from the simulated one.
     """
 
-    def __init__(
-        self,
-        deliver: Deliver,
-        clock: Clock,
-        frame: Callable[[str, bytes, int], None],
-        told: Callable[[str, str, str], None],
-    ) -> None:
+    def __init__(self, deliver: Deliver, clock: Clock, onward: Listener) -> None:
         self._deliver = deliver
         self._clock = clock
-        self._frame = frame
-        self._told = told
+        self._onward = onward
         self._quotes: dict[str, Quote] = {}
         self._last: dict[str, int] = {}
 
     def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
-        """A raw frame: kept."""
-        self._frame(stream, frame, received_ns)
+        """A raw frame."""
+        self._onward.frame(stream, frame, received_ns)
 
     def stream_up(self, stream: str) -> None:
         """A stream is up."""
-        self._told(stream, "up", "")
+        self._onward.stream_up(stream)
 
     def stream_down(self, stream: str, reason: str) -> None:
         """A stream is down; the connector brings it up again."""
-        self._told(stream, "down", reason)
+        self._onward.stream_down(stream, reason)
 
     def signal(self, stream: str, signal: Signal) -> None:
-        """A quote or a trade becomes a row; nothing else is of the market."""
+        """A quote or a trade becomes a row, of which orders are filled before anybody hears of the price."""
         match signal:
             case Quote():
                 self._quotes[signal.symbol] = signal
@@ -238,10 +232,9 @@ class QuotesToRows:
             case Trade():
                 price = self._last[signal.symbol] = signal.price_ticks
                 self._row(signal.symbol, price, price, price, signal.lots, 1 if signal.buyer_took else -1)
-            case Gap():
-                self._told(stream, "gap", signal.detail)
             case _:
-                pass  # what concerns an account is of no account here
+                pass  # what else there is says nothing of a price
+        self._onward.signal(stream, signal)
 
     def _row(self, symbol: str, price: int, low: int, high: int, qty: int = 0, side: int = 0) -> None:
         quote = self._quotes.get(symbol)

@@ -8,6 +8,7 @@ After every input the newest prices are held against the new wakes.  Only prices
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 from actors.core import Core
@@ -21,16 +22,19 @@ SAME_PRICE_MOST = 64
 
 SAME_PRICE_WAIT_NS = NS // 4
 
+NEVER_NS = 1 << 63
+
 LONGEST_TIMER_S = 3600.0
 
 
 class _Symbol:
     """What the gate knows of a symbol."""
 
-    __slots__ = ("own", "price", "quiet_until_ns", "risk", "same", "told", "wake")
+    __slots__ = ("came_ns", "own", "price", "quiet_until_ns", "risk", "same", "told", "wake")
 
     def __init__(self) -> None:
         self.price: int | None = None
+        self.came_ns = 0
         self.wake: Wake | None = None
         self.own: object = None
         self.risk: object = None
@@ -48,6 +52,7 @@ class Gate:
         seen: prices that came; let_in: inputs made of them.
         turn: how many times prices were looked at; with the ledger's position it places a frame of the tape.
         flushing: told the time and the turn before prices are looked at (the tape keeps it).
+        admitted: told how long after it came a price was let in, ns.
     """
 
     def __init__(
@@ -65,11 +70,13 @@ class Gate:
         self._loop = loop or asyncio.get_running_loop()
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._next_ns = 0
         self.is_open = False
         self.prices: dict[str, int] = {}
         self.received_ns: dict[str, int] = {}
         self.seen = self.let_in = self.turn = 0
         self.flushing: Callable[[int, int], None] = lambda now_ns, turn: None
+        self.admitted: Callable[[int], None] = lambda duration_ns: None
 
     def open(self) -> None:
         """Let prices in from now on, the newest known ones first."""
@@ -94,9 +101,15 @@ class Gate:
         if known is None:
             return
         self.seen += 1
+        first = known.price is None
         known.price = self.prices[symbol] = ticks
-        self.received_ns[symbol] = self._clock()
-        if self._scheduled is None and self.is_open:
+        self.received_ns[symbol] = now_ns = self._clock()
+        known.came_ns = time.perf_counter_ns()
+        if self._scheduled is not None or not self.is_open:
+            return
+        # Most prices are outside every wake: those cost a comparison, not a turn of the loop.
+        due = first or now_ns >= self._next_ns
+        if due or inside(self._wake(symbol, known), now_ns, ticks):
             self._scheduled = self._loop.call_soon(self.flush)
 
     def learned(self, report: Record) -> None:
@@ -143,6 +156,9 @@ class Gate:
             if self._is_repeating(symbol, price, now_ns):
                 return symbol.quiet_until_ns
             self.let_in += 1
+            if symbol.came_ns:  # asked for again, the same price took no further way
+                self.admitted(time.perf_counter_ns() - symbol.came_ns)
+                symbol.came_ns = 0
             self._learn(TickReport(symbol=name, price_ticks=price))
             wake = self._wake(name, symbol)
         return wake.at_ns
@@ -166,6 +182,7 @@ class Gate:
         return symbol.wake
 
     def _arm(self, at_ns: int | None) -> None:
+        self._next_ns = NEVER_NS if at_ns is None else at_ns
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from actors.ports import Listener, Quote, Signal, Trade
 from grinder.live.gate import Gate
+from grinder.live.measuring import Measured
 
 
 class Tape(Protocol):
@@ -28,17 +29,22 @@ class NoTape:
 class Dispatcher:
     """The `Listener` of a run's connector."""
 
-    def __init__(self, session: Listener, gate: Gate, tape: Tape) -> None:
+    def __init__(self, session: Listener, gate: Gate, tape: Tape, measured: Measured | None = None) -> None:
         self._session = session
         self._gate = gate
         self._tape = tape
+        self._measured = measured
 
     def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
         """A raw frame."""
         self._tape.frame(stream, frame, received_ns)
+        if self._measured is not None:
+            self._measured.frame(stream)
 
     def signal(self, stream: str, signal: Signal) -> None:
         """What a frame meant."""
+        if self._measured is not None:
+            self._measured.signal(signal)
         if isinstance(signal, Quote):
             self._gate.quote(signal.symbol, signal.bid_ticks, signal.ask_ticks)
         elif isinstance(signal, Trade):

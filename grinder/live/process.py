@@ -17,9 +17,13 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+from actors.sequencer import CoreFailure
+from domain.inputs import PORTFOLIO
 from grinder.collecting import rare_collections
 from grinder.config import Config, Exchange
-from grinder.errors import ExitStatus, UserError
+from grinder.errors import EnvironmentFault, ExitStatus, UserError
+from grinder.ledger.engine import warn_of_engine
+from grinder.ledger.head import require_kept_head
 from grinder.ledger.lock import WriterLock
 from grinder.ledger.reading import is_begun
 from grinder.live.accounts import ExchangeAccount, PaperAccount, TradingAccount, load_playback
@@ -29,9 +33,12 @@ from grinder.live.rebuild import Rebuilt, rebuild
 from grinder.live.run import LiveRun
 from grinder.live.spec import PAPER, RunSpec, read_spec
 from grinder.live.watching import Watching
-from grinder.log import configure, logger
+from grinder.log import configure, keep_in_file, logger
 from grinder.run_folder import RunFolder
-from grinder.secrets import Credentials, account_name, require
+from grinder.secrets import Credentials, account_name, refuse_test_key, require
+
+OF_RISK = (PORTFOLIO,)
+"""Actors after whose failure a run is not started again by itself."""
 
 KEEP_STDIN = "--supervised"
 """Says that standard input is the supervisor's: the run ends when it closes."""
@@ -61,11 +68,13 @@ def credentials_for(config: Config, mode: str) -> Credentials:
     """The key of the account.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it is for testing and the money is real.
     """
     account = config.account
     name = account.connector if account.exchange is Exchange.OTHER else account.exchange.value
-    return require(account_name(name, mode), os.environ)
+    found = require(account_name(name, mode), os.environ)
+    refuse_test_key(found, mode)
+    return found
 
 
 async def _main(
@@ -86,7 +95,7 @@ async def _main(
             clock = LoopClock(loop.time, max(playback.start_ns, last_ns))
         else:
             clock = RealClock(last_ns)
-        account = PaperAccount(spec, playback, clock, last_ns, watching.market_frame, watching.market_stream)
+        account = PaperAccount(spec, playback, clock, last_ns)
     else:
         assert credentials is not None
         clock = RealClock(last_ns)
@@ -147,8 +156,13 @@ def run_process(path: Path, *, supervised: bool) -> ExitStatus:
     """
     folder = RunFolder(path)
     spec = read_spec(folder)
+    if spec.config.observe.log_file:
+        log_to(folder.path / spec.config.observe.log_file)
+    warn_of_engine()
     with WriterLock(folder.path), _key_held(spec) as credentials:
         begun = folder.ledger.exists() and is_begun(folder.ledger)
+        if not begun:
+            require_kept_head(folder.ledger)  # an empty file in place of a ledger is no new ledger
         rebuilt = rebuild(folder.ledger) if begun else None
         speed = speed_of(spec)
         fast = is_played(spec)
@@ -159,12 +173,35 @@ def run_process(path: Path, *, supervised: bool) -> ExitStatus:
             return runner.run(_main(folder, spec, rebuilt, credentials, supervised))
 
 
+def log_to(file: Path) -> None:
+    """Let the log go to a file as well.
+
+    Raises:
+        EnvironmentFault: it cannot be written.
+    """
+    try:
+        keep_in_file(file)
+    except OSError as error:
+        raise EnvironmentFault(
+            "observe.log_file",
+            f"the log cannot be written there: {error.strerror}",
+            place=str(file),
+            fix="name another observe.log_file, or none",
+        ) from error
+
+
 def main(arguments: list[str]) -> int:
     """``python -m grinder.live.process FOLDER [--supervised] [--verbose]``; returns the exit status."""
     configure("--verbose" in arguments, as_json=False)
     path = Path(arguments[0])
     try:
         return int(run_process(path, supervised=KEEP_STDIN in arguments))
+    except CoreFailure as failure:
+        if failure.stream not in OF_RISK:
+            raise
+        # Started again it would have no limits to keep: it stays down, and its orders are cancelled.
+        logger().critical("the actor that watches risk failed", failure=str(failure), exc_info=True)
+        return int(ExitStatus.GAVE_UP)
     except UserError as error:
         sys.stderr.write(f"error: {error.render()}\n")
         return int(error.status)

@@ -14,6 +14,7 @@ from actors.core import Core
 from actors.records import LedgerRow
 from domain.codec import decode
 from grinder.errors import ExitStatus, LedgerError, UserError
+from grinder.ledger.head import RESTORE, require_kept_head
 from grinder.ledger.reading import connect, plain_rows
 from grinder.ledger.verify import verify
 from replay.compare import ComparingJournal, Divergence, difference
@@ -52,7 +53,7 @@ def rebuild(ledger: Path) -> Rebuilt:
     """Verify a ledger and replay it into a fresh core.
 
     Raises:
-        LedgerError: the ledger is damaged.
+        LedgerError: the ledger is damaged, or lost records that were known to be on disk.
         Diverged: the core decides otherwise than the ledger says.
         CoreFailure: an actor raised.
     """
@@ -62,8 +63,9 @@ def rebuild(ledger: Path) -> Rebuilt:
             "ledger.damaged",
             verdict.reason,
             place=f"{ledger} record {verdict.first_bad}",
-            fix="restore the folder from a backup; grinder does not write to a damaged ledger",
+            fix=RESTORE,
         )
+    require_kept_head(ledger)
     with closing(connect(ledger)) as connection:
         journal = ComparingJournal(plain_rows(connection))
         core = Core(journal)

@@ -15,7 +15,7 @@ import attrs
 
 from actors.core import Core
 from actors.journal import MemoryJournal
-from actors.ports import Connector
+from actors.ports import Connector, ExchangeError
 from actors.sequencer import CoreFailure
 from domain.account_state import AccountState
 from domain.inputs import (
@@ -27,17 +27,22 @@ from domain.inputs import (
     StreamReport,
 )
 from domain.instrument import LINEAR
+from domain.portfolio_state import PortfolioState
 from domain.record import Record
 from grinder import __version__
 from grinder.errors import ExitStatus
-from grinder.ledger.recorder import LedgerApplication, open_application
-from grinder.ledger.writer import WriterActor
+from grinder.ledger.head import HeadKeeper
+from grinder.ledger.recorder import LedgerApplication, open_writer
+from grinder.ledger.writer import KEEP_HEAD, WriterActor
 from grinder.live.accounts import TradingAccount, symbols_of
+from grinder.live.chain_watch import EVERY_S as CHAIN_EVERY_S
+from grinder.live.chain_watch import ChainWatch
 from grinder.live.clock import NS, Clock
 from grinder.live.control import ControlServer
 from grinder.live.core_loop import CoreLoop
 from grinder.live.disk import REASON as DISK_FULL
 from grinder.live.disk import DiskWatch
+from grinder.live.error_actions import CONNECTION, ErrorActions
 from grinder.live.errors import ErrorTally
 from grinder.live.feeds import parse_feed
 from grinder.live.gate import Gate
@@ -53,6 +58,9 @@ from grinder.run_folder import RunFolder
 from grinder.scaling import FEWEST_DECIMALS
 
 LOOK_BACK_NS = 600 * NS
+
+HEAD_EVERY_S = 5.0
+"""After this the ledger's head is kept beside it also when nothing more is recorded."""
 
 STARTING, TRADING, STOPPING, STOPPED = "starting", "trading", "stopping", "stopped"
 
@@ -101,6 +109,8 @@ class LiveRun:
         self.connector: Connector | None = None
         self.gate: Gate
         self.disk: DiskWatch
+        self.errors: ErrorActions
+        self.chain: ChainWatch
         self.application: LedgerApplication
         self.writer: Any = None
         self.control: ControlServer | None = None
@@ -137,7 +147,8 @@ class LiveRun:
         """End the run at once: nothing more is sent, nothing is put in order."""
         if self.broken is None:
             self.broken = failure
-            logger().critical("the run ends at once", failure=repr(failure))
+            stored = not hasattr(self, "loop_core") or self.loop_core.failure is None
+            self.watching.broke(failure, stored)
         if self.session is not None:
             self.session.stop()
         if self.gate_exists():
@@ -161,8 +172,8 @@ class LiveRun:
             self.last_reconciled_ns = self.core.now_ns
             if not report.in_flight:
                 self.amounts = report
-        elif isinstance(report, StreamReport):
-            self.streams[report.stream] = report.state
+        elif isinstance(report, StreamReport) and report.state in ("up", "down"):
+            self.streams[report.stream] = report.state  # after a gap it is up as before
 
     # --- the start -------------------------------------------------------------------------------------
 
@@ -201,7 +212,7 @@ class LiveRun:
 
     async def _start_ledger(self) -> None:
         path = self.folder.ledger
-        self.application = open_application(path, create=True)
+        self.application, epoch = open_writer(path)
         recorder = self.application.ledger_recorder
         portfolio = self.core.state_of("portfolio")
         self.disk = DiskWatch(
@@ -211,23 +222,47 @@ class LiveRun:
             paused=DISK_FULL in portfolio.pauses.get("", ()),
         )
         self.disk.keep_reserve()
-        self.writer = WriterActor.start(recorder, recorder.take_epoch(), self.disk.make_room)
+        self.writer = WriterActor.start(recorder, epoch, self.disk.make_room, HeadKeeper(path))
         self.loop_core = CoreLoop(self.core, self.writer, self.clock, self._submit, self.breaks)
         self.loop_core.after_learn.append(self._note)
         self.loop_core.after_learn.append(self.watching.learned)
         tally = ErrorTally(self.clock, self.learn_soon, self.watching.notify, self.pace)
-        self.loop_core.after_learn.append(tally.learned)
+        # Before trading, orders an earlier process left open are not errors of this one.
+        self.loop_core.after_learn.append(lambda one: tally.learned(one) if self.phase == TRADING else None)
+        self._start_errors(portfolio)
         self.loop_core.measured = self.watching.group_stored
-        self.loop_core.decided = self.watching.metrics.decided
+        self.watching.measured.watch(self.core)
+        self.loop_core.decided = self.watching.measured.decided
         self.loop_core.written = self.watching.records.rows
         self.gate = Gate(self.core, self.learn, self.clock, self.symbols)
         self.loop_core.after_learn.append(self.gate.learned)
+        self.gate.admitted = self.watching.measured.let_in
         self.gate.flushing = lambda now_ns, turn: self.watching.looked(now_ns, turn, self.core.position)
+        if self.resumed:
+            self.watching.restore(path)
         detail = f"resumed {self.resumed} records" if self.resumed else "new ledger"
         await self.command(
             RunReport(phase="started", mode=self.spec.mode, program=__version__, detail=detail)
         )
         self.disk.look()
+
+    def _start_errors(self, portfolio: PortfolioState) -> None:
+        """What follows from errors, and the chain on the disk, checked from where this process took it over."""
+        paused = CONNECTION in portfolio.pauses.get("", ())
+        notify, core = self.watching.notify, self.core
+        self.errors = ErrorActions(self.clock, self.learn_soon, notify, self.pace, paused=paused)
+        self.loop_core.after_learn.append(self.errors.learned)
+        self.chain = ChainWatch(
+            self.folder.ledger,
+            core.position,
+            core.chain,
+            lambda: self.loop_core.durable_position,
+            self.errors.alert,
+        )
+
+    def _request_failed(self, what: str, error: ExchangeError) -> None:
+        self.errors.failed(error)
+        self.watching.measured.failed(what, error)
 
     async def _start_control(self) -> None:
         self.control = ControlServer(self.folder.path, self)
@@ -255,14 +290,24 @@ class LiveRun:
             self.tell,
             self.clock,
             settings_of(self.spec, self.books(), self.known_ns),
-            self.watching.notify,
+            self.errors.alert,
             inherited=self._inherited,
         )
+        self.session.wire.on_error = self._request_failed
+        self.session.wire.on_success = self.errors.answered
+        self.watching.measured.attach(self.session)
+        self.watching.measured.drift_ns = self._drift_ns
         if not self.spec.config.live.dead_man_seconds or self.pace > 1:
             self.session.dead_man.there = False
         if self.spec.mode == PAPER:
             await self.connector.open()
         await self.session.open()
+
+    def _drift_ns(self) -> int:
+        """The clock of the exchange the market comes from, less ours."""
+        assert self.session is not None
+        own = self.account.drift_ns
+        return self.session.clock_check.drift_ns if own is None else own
 
     def _inherited(self) -> list[tuple[str, str]]:
         pauses = self.core.state_of("portfolio").pauses
@@ -271,10 +316,10 @@ class LiveRun:
     async def _start_streams(self) -> None:
         assert self.connector is not None and self.session is not None
         tape = await self.watching.open_tape(self)
-        dispatcher = Dispatcher(self.session, self.gate, tape)
+        dispatcher = Dispatcher(self.session, self.gate, tape, self.watching.measured)
         connector = self.connector
         self.run_beside("streams", lambda: connector.listen(dispatcher))
-        for number, feed in enumerate(self.account.feeds()):
+        for number, feed in enumerate(self.account.feeds(dispatcher)):
             self.run_beside(f"feed {number}", feed, ends=True)
 
     async def _reconcile(self) -> None:
@@ -287,12 +332,27 @@ class LiveRun:
         assert session is not None
         self.run_beside("session", session.run)
         self.run_beside("disk", self.disk.run)
+        self.run_beside("ping", self._keep_in_touch)
+        self.run_beside("chain", lambda: self.chain.run(CHAIN_EVERY_S * self.pace))
+        self.run_beside("head", self._keep_head)
         for reason, symbol in self._inherited():
             if reason == "stopped":
                 self.learn(ResumeTrading(reason=reason, symbol=symbol, operator="start"))
         self.phase = TRADING
         await self.command(RunReport(phase="ready", mode=self.spec.mode, program=__version__, detail=""))
         self.gate.open()
+
+    async def _keep_in_touch(self) -> None:
+        """See at least every twenty seconds whether the exchange answers."""
+        assert self.session is not None
+        while True:
+            await asyncio.sleep(self.session.settings.ping_s)
+            await self.session.ping()
+
+    async def _keep_head(self) -> None:
+        while True:
+            await asyncio.sleep(HEAD_EVERY_S * self.pace)
+            self.writer.tell(KEEP_HEAD)
 
     # --- beside the core -------------------------------------------------------------------------------
 
@@ -384,6 +444,7 @@ class LiveRun:
             "streams": dict(self.streams),
             "dead_man_seconds": self._dead_man(),
             "disk_low": self.disk.is_low,
+            "errors": self.errors.counts(),
             **core_status(self.core, self.gate.prices),
         }
 
@@ -413,6 +474,7 @@ PATIENCE = (
     "quote_cancel_s",
     "clock_every_s",
     "rules_every_s",
+    "ping_s",
 )
 """Settings of the session that say how long something may be silent or how often to look."""
 

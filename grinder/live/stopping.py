@@ -24,7 +24,7 @@ from domain.record import Record
 from grinder import __version__
 from grinder.errors import ExitStatus
 from grinder.ledger.recorder import checkpoint
-from grinder.ledger.writer import JournalFailed
+from grinder.ledger.writer import JournalFailed, advice
 from grinder.log import logger
 from grinder.observation.alerts import Alert
 
@@ -87,7 +87,7 @@ async def stop(run: LiveRun) -> ExitStatus:
         failed_journal = stored is not None and stored.failure is not None
         if not failed_journal:
             raise run.broken
-        logger().critical("the ledger could not be written", reason=str(run.broken))
+        logger().critical("the ledger could not be written", reason=str(run.broken), fix=advice(run.broken))
         return ExitStatus.NOT_STORED
     logger().info("SHUTDOWN_COMPLETE", orders_left=left)
     return ExitStatus.ORDERS_LEFT if left else ExitStatus.DONE

@@ -8,20 +8,34 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.records import new_row
 from domain.inputs import TapeSegmentReport
 from domain.portfolio_state import PortfolioState, equity
 from domain.record import Record
+from grinder.ledger.reading import connect
 from grinder.live.listening import NoTape, Tape
+from grinder.live.measuring import Measured
 from grinder.live.spec import RunSpec
 from grinder.log import logger
 from grinder.observation.alerts import Alert, Alerts, LogSink
 from grinder.observation.books import show_books
 from grinder.observation.budgets import Budgets
-from grinder.observation.health import EVERY_S, DiskSpace, Health, Ledger, PositionSync, RiskLimits
+from grinder.observation.health import (
+    EVERY_S,
+    DataFreshness,
+    DiskSpace,
+    ExchangeConnection,
+    Health,
+    Ledger,
+    PositionSync,
+    RiskLimits,
+)
 from grinder.observation.metrics import Metrics
-from grinder.observation.records import LedgerMetrics
+from grinder.observation.records import SUMMED, LedgerMetrics
 from grinder.observation.webhooks import webhook_sinks
 from grinder.run_folder import RunFolder
 from grinder.tape.layout import FOLDER
@@ -33,6 +47,20 @@ if TYPE_CHECKING:
 NS = 10**9
 
 MB = 1024 * 1024
+
+BEGIN_S = 10.0
+"""Longest wait for the first block of the tape to be on the disk."""
+
+LONGEST_SILENCE_S = 30.0
+"""A request must have been answered no longer ago than this; the session asks at least every twenty seconds."""
+
+FRESH_S = 2.0
+"""Oldest price that is fresh; a tenth of `live.stale_seconds` where that is more."""
+
+_SUMMED_ROWS = (
+    "SELECT rowid, originator_id, originator_version, topic, CAST(state AS BLOB), ts_ns, cause, chain "
+    "FROM stored_events WHERE topic IN ({}) ORDER BY rowid"
+)
 
 LATE_COMPARISONS = 3.0
 """Comparisons may be this many periods late before they count as missing."""
@@ -63,6 +91,7 @@ class Watching:
         self._spec = spec
         self.metrics = Metrics(Budgets(notify=self.notify))
         self.records = LedgerMetrics(self.metrics)
+        self.measured = Measured(self.metrics)
         sinks = webhook_sinks(spec.config.observe.alerts, os.environ, str(folder.path))
         self.alerts = Alerts((LogSink(), *sinks), counted=self._counted, delivered=self._delivered)
         self.health_of: Health | None = None
@@ -86,6 +115,26 @@ class Watching:
         if not taken:
             self.metrics.count("alerts_lost", receiver, by=alerts)
 
+    def broke(self, failure: BaseException, stored: bool) -> None:
+        """The run ends at once.
+
+        Args:
+            stored: whether the ledger could be written until then.
+        """
+        kind = "run_failed" if stored else "ledger_failed"
+        if not stored:
+            self.metrics.count("ledger_errors")
+        self.metrics.count("errors", type(failure).__name__, kind)
+        self.notify(Alert(level="CRITICAL", kind=kind, text=f"the run ends at once: {failure!r}"))
+
+    def restore(self, ledger: Path) -> None:
+        """Let sums go on from what the ledger holds."""
+        topics = sorted(SUMMED)
+        marks = ",".join("?" * len(topics))
+        with closing(connect(ledger)) as connection:
+            found = connection.execute(_SUMMED_ROWS.format(marks), topics)
+            self.records.restore(map(new_row, found))
+
     def learned(self, report: Record) -> None:
         """An input went by."""
 
@@ -98,21 +147,26 @@ class Watching:
         if self._tape is not None:
             self._tape.flushed(now_ns, turn, position)
 
-    def market_frame(self, stream: str, frame: bytes, received_ns: int) -> None:
-        """A raw frame of the exchange a paper account's prices come from."""
-
-    def market_stream(self, stream: str, state: str, detail: str) -> None:
-        """What happened to a stream of the exchange a paper account's prices come from."""
-        self.metrics.show("ws_connected", int(state == "up"), stream)
-        logger().info("market stream", stream=stream, state=state, detail=detail)
-
     # --- life ------------------------------------------------------------------------------------------
 
     async def start(self, run: LiveRun) -> None:
         """Serve metrics and look at the health from now on."""
         period_s = run.spec.config.live.reconcile_seconds
+        stale_s = run.spec.config.live.stale_seconds
         checks: list[Any] = [
-            Ledger(failure=lambda: run.loop_core.failure),
+            ExchangeConnection(
+                connected=lambda: bool(run.streams) and all(one == "up" for one in run.streams.values()),
+                last_answer_ns=lambda: run.session.wire.answered_ns if run.session else 0,
+                clock=run.clock,
+                longest_s=LONGEST_SILENCE_S * run.pace,
+            ),
+            DataFreshness(
+                received_ns=lambda: run.gate.received_ns,
+                symbols=lambda: run.symbols,
+                clock=run.clock,
+                longest_s=max(FRESH_S, stale_s / 10) * run.pace,
+            ),
+            Ledger(failure=lambda: run.loop_core.failure, verified=lambda: run.chain.whole),
             DiskSpace(
                 path=run.folder.path, least_share=0.0, least_bytes=run.spec.config.live.disk_free_mb * MB
             ),
@@ -122,9 +176,8 @@ class Watching:
                 limit_ppm=lambda: _portfolio(run).session_drawdown_ppm,
             ),
             PositionSync(
-                # Before trading there is nothing to compare yet, and that is no fault.
-                last_reconcile_ns=lambda: run.last_reconciled_ns or run.clock(),
-                drift_ppm=lambda: 0,
+                last_reconcile_ns=lambda: run.session.reconciling.compared_ns if run.session else 0,
+                drift_ppm=lambda: run.session.reconciling.drift_ppm if run.session else 0,
                 clock=run.clock,
                 longest_s=max(120.0, LATE_COMPARISONS * period_s, run.pace * 10),
             ),
@@ -144,9 +197,17 @@ class Watching:
             )
             await self._server.start()
         every_s = EVERY_S * run.pace
-        self._tasks = [asyncio.create_task(self.health_of.watch(every_s), name="health")]
+        self._tasks = [asyncio.create_task(self._watch_health(run, self.health_of, every_s), name="health")]
         if run.pace == 1:  # on a market that is played fast, durations are in that market's time
             self._tasks.append(asyncio.create_task(self.metrics.watch_budgets(run.clock), name="budgets"))
+
+    @staticmethod
+    async def _watch_health(run: LiveRun, health: Health, every_s: float) -> None:
+        """Look while the run trades: before that, and while it stops, nothing has to be well yet or any more."""
+        while True:
+            await asyncio.sleep(every_s)
+            if run.phase == "trading":
+                await health.look()
 
     async def open_tape(self, run: LiveRun) -> Tape:
         """The tape raw frames go to, where one is kept."""
@@ -162,13 +223,15 @@ class Watching:
 
         self._tape = TapeWriter(
             self._folder.path / FOLDER,
-            run.connector.name,
+            run.account.taped,
             run.clock(),
             run.core.position,
             sealed=sealed,
             notify=self.notify,
             settings=TapeSettings(segment_bytes=recording.segment_mb * MB),
         )
+        # A process that is killed a moment later has then left at least whose frames it would have kept.
+        await asyncio.to_thread(self._tape.begun, BEGIN_S)
         return _RunTape(self._tape, run)
 
     async def close_tape(self, position: int) -> None:
@@ -182,6 +245,8 @@ class Watching:
         """What is known now, before a scrape."""
         _show(self.metrics, run)
         self.records.show(run.clock())
+        self.measured.show(run.session)
+        self.metrics.follow("verify_failures", run.chain.failures)
         self.metrics.follow("quotes", run.gate.seen)
         self.metrics.follow("ticks_let_in", run.gate.let_in)
         self.metrics.show("disk_free_bytes", shutil.disk_usage(self._folder.path).free)

@@ -211,15 +211,15 @@ class Alerts:
 
     def __call__(self, alert: Alert) -> None:
         """Tell an alert; returns at once."""
-        told = self._admitted(alert)
-        self._counted(alert.level, told is not None)
-        if told is None:
-            return
+        told, admitted = self._admitted(alert)
+        self._counted(alert.level, admitted)
         for sink, actor in self._sinks:
             if LEVELS[alert.level] < LEVELS[sink.level]:
                 continue
             if actor is None:
-                sink.deliver([told])
+                sink.deliver([told])  # the log holds each of them
+            elif not admitted:
+                continue
             elif self._has_room(sink.name):
                 try:
                     actor.tell(told)
@@ -234,26 +234,27 @@ class Alerts:
             with contextlib.suppress(pykka.Timeout, pykka.ActorDeadError):
                 end.get(timeout=max(until - time.monotonic(), 0.01))
 
-    def _admitted(self, alert: Alert) -> Told | None:
+    def _admitted(self, alert: Alert) -> tuple[Told, bool]:
+        """An alert without its secrets, and whether it may go out now."""
         if alert.level not in LEVELS:
             raise ValueError(f"level {alert.level!r}: use INFO, WARNING or CRITICAL")
         now_ns = self._clock()
-        key = (alert.kind, alert.symbol)
-        with self._lock:
-            last_ns, held_back = self._last.get(key, (now_ns - self._repeat_ns, 0))
-            if now_ns - last_ns < self._repeat_ns:
-                self._last[key] = (last_ns, held_back + 1)
-                return None
-            self._last.pop(key, None)  # to the end: the oldest are forgotten first
-            self._last[key] = (now_ns, 0)
-            if len(self._last) > MOST_REMEMBERED:
-                del self._last[next(iter(self._last))]
         hidden = attrs.evolve(
             alert,
             text=REDACTOR.text(alert.text),
             detail={name: str(value) for name, value in REDACTOR.value(alert.detail).items()},
         )
-        return Told(hidden, now_ns, held_back)
+        key = (alert.kind, alert.symbol)
+        with self._lock:
+            last_ns, held_back = self._last.get(key, (now_ns - self._repeat_ns, 0))
+            if now_ns - last_ns < self._repeat_ns:
+                self._last[key] = (last_ns, held_back + 1)
+                return Told(hidden, now_ns), False
+            self._last.pop(key, None)  # to the end: the oldest are forgotten first
+            self._last[key] = (now_ns, 0)
+            if len(self._last) > MOST_REMEMBERED:
+                del self._last[next(iter(self._last))]
+        return Told(hidden, now_ns, held_back), True
 
     def _has_room(self, sink: str) -> bool:
         with self._lock:

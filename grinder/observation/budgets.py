@@ -38,8 +38,8 @@ BUDGETS: Final = (
     Budget("feature_compute", 10, 5, "a price to the gate's decision to let it in"),
     Budget("policy_decision", 10, 5, "an input to the core at rest"),
     Budget("risk_check", 5, 2, "the part of it that the portfolio takes"),
-    Budget("order_placement", 50, 30, "an intent to the exchange's answer"),
-    Budget("total", 82, 45, "a frame's arrival to the exchange's answer"),
+    Budget("order_placement", 50, 30, "a durable intent to the answer of its request"),
+    Budget("total", 82, 45, "the input that led to an order to the one that answered it"),
 )
 
 OTHER_STAGES: Final = ("decide", "durable")

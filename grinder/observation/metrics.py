@@ -42,8 +42,8 @@ _GAUGES: Final = (
     # risk
     ("drawdown_pct", "Fall of equity from its highest.", ("period",)),
     ("inventory_notional", "Worth of a symbol's holding at its mark, in the quote currency.", ("symbol",)),
-    ("risk_halted", "1 while trading is halted, by the kill switch or a limit.", ()),
-    ("kill_switch", "1 while the operator's kill switch is latched.", ()),
+    ("risk_halted", "1 while trading is halted, on the whole account or on a symbol.", ()),
+    ("kill_switch", "1 while trading is latched off, by the operator or a limit of the whole account.", ()),
     ("paused", "Pauses in force.", ("reason",)),
     ("circuit_state", "0 closed, 1 half open, 2 open.", ()),
     ("margin_utilisation", "Margin in use of the margin there is, 0 to 1.", ("symbol",)),
@@ -68,7 +68,7 @@ _GAUGES: Final = (
 
 _COUNTERS: Final = (
     ("round_trips", "Grid cycles completed.", ("symbol",)),
-    ("errors", "Errors, by their class and where they came from.", ("type", "module")),
+    ("errors", "Errors, by their class and what was asked for.", ("type", "module")),
     ("alerts", "Alerts told.", ("level",)),
     ("alerts_held_back", "Alerts held back, because the same was told within a minute.", ()),
     ("alerts_lost", "Alerts a receiver did not take.", ("receiver",)),
@@ -90,8 +90,8 @@ _COUNTERS: Final = (
     ("reason_code", "Orders risk blocked.", ("reason",)),
     ("fills", "Executions booked.", ("liquidity",)),
     ("late_fills", "Executions booked after their order had ended.", ()),
-    ("dedup_duplicates", "Executions that came again and were left out.", ()),
-    ("dedup_gaps", "Executions older than ones already booked.", ()),
+    ("dedup_duplicates", "Executions the stream brought that were booked already.", ()),
+    ("dedup_gaps", "Executions that had to be fetched, because the stream had not brought them.", ()),
     ("drift_alerts", "Differences between exchange and books.", ()),
     ("reconciliations", "Comparisons with the exchange.", ("cause",)),
     ("halts", "Halts.", ("reason",)),
@@ -101,7 +101,7 @@ _COUNTERS: Final = (
     ("records", "Records decided.", ("topic",)),
     ("ledger_writes", "Groups made durable.", ()),
     ("ledger_errors", "Groups that could not be stored.", ()),
-    ("verify_failures", "Checks of the chain that failed.", ()),
+    ("verify_failures", "Checks that found the chain on the disk broken.", ()),
     ("tape_frames", "Frames kept.", ()),
     ("tape_bytes", "Bytes of frames kept, before compression.", ()),
     ("tape_dropped", "Frames lost because the disk did not follow.", ()),
@@ -171,7 +171,7 @@ class Metrics:
         """The core went from an input to rest."""
         self._decision_ms.observe(duration_ns)
         self.stage("decide", duration_ns)
-        self._windows["policy_decision"].observe(duration_ns)
+        self.stage("policy_decision", duration_ns)
 
     def durable(self, records: int, duration_ns: int) -> None:
         """A group of records went to the disk."""
@@ -181,9 +181,8 @@ class Metrics:
         self.count("ledger_writes")
 
     def answered(self, duration_ns: int) -> None:
-        """The exchange answered an order, so long after the input that led to it."""
+        """The exchange answered an order, so long after the input that led to it, by the ledger's times."""
         self._order_ms.observe(duration_ns)
-        self.stage("order_placement", duration_ns)
         self.stage("total", duration_ns)
 
     def polled(self, duration_ns: int) -> None:

@@ -38,6 +38,7 @@ from domain.risk_events import DayOpened, SymbolHalted, TradingHalted, TradingPa
 from grinder.observation.alerts import NS
 from grinder.observation.metrics import Metrics
 from grinder.observation.uptime import Uptime
+from grinder.scaling import FEWEST_DECIMALS
 
 SESSION, DAILY, ALL_TIME = "session", "daily", "all_time"
 
@@ -56,6 +57,7 @@ class LedgerMetrics:
         self._metrics = metrics
         self._counting = True
         self._one: dict[str, int] = {}
+        self._unit_of: dict[str, int] = {}
         self._opened_day = 0
         self.profit = {SESSION: 0.0, DAILY: 0.0, ALL_TIME: 0.0}
         self.fees = self.funding = 0.0
@@ -85,7 +87,7 @@ class LedgerMetrics:
         yield NoAnswerReport, lambda event: count("orders_unknown")
         yield OrphanOrderReport, lambda event: count("orphans")
         yield RateLimitReport, lambda event: count("rate_limits", event.code)
-        yield ReconciliationReport, lambda event: count("reconciliations", event.cause)
+        yield ReconciliationReport, self._on_reconciled
         yield TradingHalted, lambda event: count("halts", event.reason)
         yield SymbolHalted, lambda event: count("halts", event.reason)
         yield TradingPaused, lambda event: count("pauses", event.reason)
@@ -96,7 +98,7 @@ class LedgerMetrics:
         """Take in what was recorded before this process: sums go on from there, nothing is counted again."""
         self._counting = False
         for row in rows:
-            if row.topic in _SUMMED:
+            if row.topic in SUMMED:
                 self._handlers[row.topic](decode(row.topic, row.state))
         self._counting = True
         self.profit[SESSION] = 0.0
@@ -125,7 +127,15 @@ class LedgerMetrics:
     # --- one record ------------------------------------------------------------------------------------
 
     def _on_listed(self, event: InstrumentListed) -> None:
-        self._one[event.instrument.symbol] = 10**event.instrument.quote_decimals
+        one = event.instrument
+        self._one[one.symbol] = 10**one.quote_decimals
+        self._unit_of.update(
+            {
+                one.base: 10**one.base_decimals,
+                one.quote: 10**one.quote_decimals,
+                one.symbol: 10**one.base_decimals,  # a perpetual's position goes by its symbol
+            }
+        )
 
     def _on_submitted(self, event: OrderSubmitted) -> None:
         self._metrics.count("orders_submitted")
@@ -190,7 +200,14 @@ class LedgerMetrics:
 
     def _on_difference(self, event: DifferenceFound) -> None:
         self._metrics.count("drift_alerts")
-        self._metrics.show("drift", event.exchange - event.books, event.subject)
+        unit = self._unit_of.get(event.subject, 10**FEWEST_DECIMALS)
+        self._metrics.show("drift", (event.exchange - event.books) / unit, event.subject)
+
+    def _on_reconciled(self, event: ReconciliationReport) -> None:
+        self._metrics.count("reconciliations", event.cause)
+        if not event.in_flight:
+            for subject, _ in (*event.balances, *event.positions):
+                self._metrics.show("drift", 0.0, subject)  # what differs is said right after it
 
     def _on_stream(self, event: StreamReport) -> None:
         if event.state == "gap":
@@ -216,4 +233,4 @@ class LedgerMetrics:
         self._metrics.show("pnl_total", self.funding, "funding")
 
 
-_SUMMED = frozenset(one.TOPIC for one in (InstrumentListed, OrderFilled, LevelFilled, FundingPaid, DayOpened))
+SUMMED = frozenset(one.TOPIC for one in (InstrumentListed, OrderFilled, LevelFilled, FundingPaid, DayOpened))

@@ -15,6 +15,9 @@ import orjson
 from actors.ports import Expired, Gap, OrderSnapshot, Quote, Signal, SnapshotStatus, Trade
 from domain.inputs import FillReport, FundingReport
 
+SIMULATED = "simulated"
+"""Name of the exchange in the process."""
+
 KINDS: dict[str, type[Any]] = {
     one.__name__: one for one in (Quote, Trade, OrderSnapshot, FillReport, FundingReport, Gap, Expired)
 }

@@ -25,15 +25,25 @@ UNREADABLE = frozenset({"null_price", "negative_fill"})
 
 
 class LocalStreams:
-    """The market stream and the private one, for one listener at a time."""
+    """The market stream and the private one, for one listener at a time.
+
+    Args:
+        stream_prefix: what a listener knows both by begins with, where it hears another exchange's as well.
+    """
 
     def __init__(
-        self, faults: FaultPlan, clock: Callable[[], int], latency_s: float, fill_prefix: str
+        self,
+        faults: FaultPlan,
+        clock: Callable[[], int],
+        latency_s: float,
+        fill_prefix: str,
+        stream_prefix: str = "",
     ) -> None:
         self.faults = faults
         self.clock = clock
         self.latency_s = latency_s
         self.fill_prefix = fill_prefix
+        self.stream_prefix = stream_prefix
         self._listener: Listener | None = None
         self._up: set[str] = set()
         self._queue: deque[Callable[[], None]] = deque()
@@ -59,7 +69,7 @@ class LocalStreams:
     def reconnect(self, stream: str) -> None:
         """Drop and renew a stream that is up (an empty name: both); a silent one speaks again."""
         for one in (MARKET, PRIVATE):
-            if stream in ("", one) and one in self._up:
+            if stream in ("", one, self.stream_prefix + one) and one in self._up:
                 self._down(one, "asked to reconnect", 0.0)
 
     def close(self) -> None:
@@ -147,9 +157,10 @@ class LocalStreams:
             listener = self._listener
             if listener is None or stream not in self._up:
                 return
-            listener.frame(stream, frame, self.clock())
+            name = self.stream_prefix + stream
+            listener.frame(name, frame, self.clock())
             for one in signals:
-                listener.signal(stream, one)
+                listener.signal(name, one)
 
         self._queue.append(tell)
         self._later(self.latency_s, self._next)
@@ -168,7 +179,7 @@ class LocalStreams:
             return
         self._up.discard(stream)
         if self._listener is not None:
-            self._listener.stream_down(stream, reason)
+            self._listener.stream_down(self.stream_prefix + stream, reason)
         self._later(for_s + self.latency_s, lambda: self._connect(stream))
 
     def _connect(self, stream: str) -> None:
@@ -182,7 +193,7 @@ class LocalStreams:
                 return
         self.faults.end(f"mute_stream/{stream}")
         self._up.add(stream)
-        self._listener.stream_up(stream)
+        self._listener.stream_up(self.stream_prefix + stream)
 
     def _later(self, seconds: float, work: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()

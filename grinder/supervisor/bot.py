@@ -177,6 +177,12 @@ class Bot:
         """What follows from the end of a process."""
         if self._down_since is None:
             self._down_since = time.monotonic()
+        if code == ExitStatus.GAVE_UP:
+            self.status = code
+            text = f"{self.name}: the actor that watches risk failed; it stays down, its orders are cancelled"
+            self._tell("CRITICAL", "risk_failed", text)
+            self._cancel_all("its risk actor failed")
+            return
         if code in FINAL:
             self.status = code
             if code in (ExitStatus.DIVERGED, ExitStatus.DAMAGED):

@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from actors.ports import Connector, Decoder
+from actors.ports import Connector, Decoder, Signal
 from domain.codec import UnknownTopicError, decode
-from domain.inputs import TapeSegmentReport
+from domain.inputs import RunReport, TapeSegmentReport
 from domain.instrument import Instrument
 from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
 from grinder.errors import LedgerError
 from grinder.ledger.reading import connect, plain_rows
+from grinder.live.accounts import PAPER_STREAMS
 from grinder.run_folder import RunFolder
 from grinder.tape.layout import FOLDER, OPEN, End, Entry, Header, TapeError, segment_number, segments
-from grinder.tape.prover import MakeSource, Prover, Source
+from grinder.tape.prover import STARTED, MakeSource, Prover, Source
 from grinder.tape.reader import Segment, file_hash
 
 _REPORTS = "SELECT state FROM stored_events WHERE topic = ? ORDER BY rowid"
+_RUNS = "SELECT rowid, state FROM stored_events WHERE topic = ? ORDER BY rowid"
+
+STOPPED = "stopped"
 
 
 @attrs.frozen
@@ -59,7 +63,8 @@ class CheckedTape:
 
 
 class ConnectorSource:
-    """Decodes as an exchange's connector does; no connection is opened."""
+    """Decodes as an exchange's connector does, and the simulated exchange's streams beside it; no connection
+    is opened."""
 
     def __init__(self, exchange: str) -> None:
         from grinder.connectors import registry
@@ -74,21 +79,60 @@ class ConnectorSource:
 
     def decoder(self) -> Decoder:
         """A fresh decoder for them."""
-        return self._connector.decoder()
+        from grinder.connectors import registry
+        from grinder.simulated.frames import SIMULATED
+
+        of_paper = registry.decoder_of(SIMULATED)
+        assert of_paper is not None, "the simulated exchange has one"
+        return _TwoDecoders(self._connector.decoder(), of_paper)
+
+
+class _TwoDecoders:
+    """An exchange's frames, and those of a paper account on its prices."""
+
+    def __init__(self, of_exchange: Decoder, of_paper: Decoder) -> None:
+        self._of_exchange = of_exchange
+        self._of_paper = of_paper
+
+    def decode(self, stream: str, frame: bytes, received_ns: int) -> Iterable[Signal]:
+        """What a frame says, to the decoder of its stream."""
+        decoder = self._of_paper if stream.startswith(PAPER_STREAMS) else self._of_exchange
+        return decoder.decode(stream, frame, received_ns)
+
+
+class InProcessSource:
+    """Decodes as the simulated exchange of a paper account does; its frames hold integers already."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def relist(self, instruments: Mapping[str, Instrument], fee_prices: Mapping[str, int]) -> None:
+        """No instrument is needed."""
+
+    def decoder(self) -> Decoder:
+        """The decoder: it keeps nothing from one frame to the next."""
+        return self._decoder
 
 
 def connector_source(exchange: str) -> Source:
-    """The source for an exchange of the registry."""
-    return ConnectorSource(exchange)
+    """The source for an exchange of the registry.
+
+    Raises:
+        ConfigError: there is no exchange of this name.
+    """
+    from grinder.connectors import registry
+
+    in_process = registry.decoder_of(exchange)
+    return InProcessSource(in_process) if in_process is not None else ConnectorSource(exchange)
 
 
 def prove_run(run: Path, progress: Progress, make_source: MakeSource = connector_source) -> dict[str, Any]:
     """Prove a run from its tape.
 
     Returns:
-        ``identical``, ``frames``, ``segments``, ``inputs_from_frames``, ``records``, ``uncovered`` (inputs of
-        the market after which a crash cut the tape off), ``unrecorded`` (segments whose hash the ledger does
-        not hold) and ``first_difference`` (None, or ``position``, ``what``, ``expected``, ``actual``).
+        ``identical``, ``frames``, ``segments``, ``inputs_from_frames``, ``orders_from_frames``,
+        ``inputs_from_ledger``, ``records``, ``uncovered``, ``untaped``, ``unrecorded`` and
+        ``first_difference`` (None, or ``position``, ``what``, ``expected``, ``actual``); see docs/tape.md.
 
     Raises:
         TapeError: there is no tape, or a part of it is missing, damaged or was lost while recording.
@@ -106,7 +150,8 @@ def prove_run(run: Path, progress: Progress, make_source: MakeSource = connector
                 folder.path / FOLDER, [one for one in reports if isinstance(one, TapeSegmentReport)]
             )
             total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
-            prover = Prover(plain_rows(connection), tape.entries(), make_source, set(tape.ended))
+            killed = _killed(connection)
+            prover = Prover(plain_rows(connection), tape.entries(), make_source, set(tape.ended), killed)
             with rare_collections():
                 proof = prover.prove(lambda done: progress("prove", done, total))
         except UnknownTopicError as error:
@@ -129,11 +174,29 @@ def prove_run(run: Path, progress: Progress, make_source: MakeSource = connector
         "frames": proof.frames,
         "segments": len(tape.paths),
         "inputs_from_frames": proof.inputs_from_frames,
+        "orders_from_frames": proof.orders_from_frames,
+        "inputs_from_ledger": proof.inputs_from_ledger,
         "records": proof.records,
         "uncovered": proof.uncovered,
+        "untaped": list(proof.untaped),
         "unrecorded": list(tape.unrecorded),
         "first_difference": None if found is None else attrs.asdict(found),
     }
+
+
+def _killed(connection: sqlite3.Connection) -> frozenset[int]:
+    """Positions at which processes began that did not end in order."""
+    killed: set[int] = set()
+    began = 0
+    for position, state in connection.execute(_RUNS, (RunReport.TOPIC,)):
+        report = decode(RunReport.TOPIC, state)
+        assert isinstance(report, RunReport)
+        if report.phase == STARTED:
+            began = position
+            killed.add(began)
+        elif report.phase == STOPPED:
+            killed.discard(began)
+    return frozenset(killed)
 
 
 def check_tape(folder: Path, reports: list[TapeSegmentReport]) -> CheckedTape:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable
 from typing import Any, cast
 
 import attrs
 
 from actors.core import Core
-from actors.ports import Decoder
+from actors.ports import Decoder, SnapshotStatus
 from actors.records import LedgerRow
 from domain.account_state import AccountState
 from domain.codec import decode, encode
@@ -27,7 +28,7 @@ from domain.record import Record
 from grinder.live.gate import Gate
 from grinder.live.listening import Dispatcher, NoTape
 from grinder.tape.layout import End, Entry, Flush, Frame, Header, TapeError
-from grinder.tape.proof_parts import Difference, MakeSource, Private, Proof, Source, StillLoop
+from grinder.tape.proof_parts import CONFIRMS, Difference, MakeSource, Private, Proof, Source, StillLoop
 from replay.compare import ComparingJournal, Divergence, PlainRow, difference
 
 OF_THE_MARKET = (TickReport.TOPIC, ClockReport.TOPIC)
@@ -61,11 +62,22 @@ class _Session:
 
 
 class Prover:
-    """Walks ledger and tape together."""
+    """Walks ledger and tape together.
+
+    Args:
+        ended: sessions that closed their tape.
+        killed: positions at which processes began that did not end in order.
+    """
 
     def __init__(
-        self, recorded: Iterable[PlainRow], tape: Iterable[Entry], make_source: MakeSource, ended: set[int]
+        self,
+        recorded: Iterable[PlainRow],
+        tape: Iterable[Entry],
+        make_source: MakeSource,
+        ended: set[int],
+        killed: Container[int] = (),
     ) -> None:
+        self._killed = killed
         self._journal = ComparingJournal(iter(recorded))
         self._core = Core(self._journal)
         self._tape = iter(tape)
@@ -77,6 +89,10 @@ class Prover:
         self._fee_prices: dict[str, int] = {}
         self._flush_ns = 0
         self._frames = self._inputs = self._uncovered = 0
+        self._process = 0
+        self._from_ledger_alone: Counter[str] = Counter()
+        self._reports: list[tuple[str, str, frozenset[SnapshotStatus]]] = []
+        self._untaped: list[int] = []
 
     def prove(self, progress: Callable[[int], None] = lambda done: None) -> Proof:
         """Walk to the end, or to the first difference.
@@ -93,7 +109,27 @@ class Prover:
                     progress(self._journal.compared)
         except _Differs as differs:
             found = differs.found
-        return Proof(self._frames, self._inputs, self._journal.compared, self._uncovered, found)
+        confirmed = self._confirmed()
+        return Proof(
+            frames=self._frames,
+            inputs_from_frames=self._inputs,
+            records=self._journal.compared,
+            uncovered=self._uncovered,
+            orders_from_frames=confirmed,
+            inputs_from_ledger=dict(sorted(self._from_ledger_alone.items())),
+            untaped=tuple(self._untaped),
+            first_difference=found,
+        )
+
+    def _confirmed(self) -> int:
+        """Reports of orders that a private frame confirms, whenever it came; the others are the ledger's."""
+        confirmed = 0
+        for name, order_id, wanted in self._reports:
+            if wanted & self._private.shown.get(order_id, set()):
+                confirmed += 1
+            else:
+                self._from_ledger_alone[name] += 1
+        return confirmed
 
     def _step(self) -> bool:
         entry = self._entry
@@ -216,14 +252,21 @@ class Prover:
             found = difference(row, None)
             assert found is not None
             raise _Differs(_as_difference(found))
-        if _starts_a_process(row) and self._session is not None:
-            self._end_session(row)
+        if _starts_a_process(row):
+            self._process = row.position
+            if self._session is not None:
+                self._end_session(row)
         report = decode(row.topic, row.state)
         if row.topic in OF_THE_MARKET:
             self._excuse(row)
         elif isinstance(report, (FillReport, FundingReport)):
             self._hold_against_frame(row, report)
-        elif isinstance(report, OpenAccount):
+        elif type(report) in CONFIRMS:
+            order_id = str(getattr(report, "client_order_id", ""))
+            self._reports.append((type(report).__name__, order_id, CONFIRMS[type(report)]))
+        else:
+            self._from_ledger_alone[type(report).__name__] += 1
+        if isinstance(report, OpenAccount):
             self._fee_prices = dict(report.fixed_prices)
         self._learn(row, report)
         if isinstance(report, ListInstrument):
@@ -267,8 +310,14 @@ class Prover:
             self._session = None
 
     def _excuse(self, row: LedgerRow) -> None:
-        """An input of the market without a frame is only right where a crash cut the tape off."""
+        """An input of the market without a frame is only right where a crash cut the tape off, or where a
+        process was killed before it had left anything on the tape."""
         session = self._session
+        if session is None and self._process in self._killed:
+            if self._process not in self._untaped:
+                self._untaped.append(self._process)
+            self._uncovered += 1
+            return
         cut_off = session is not None and not session.ended
         exhausted = self._entry is None or isinstance(self._entry, Header) or (session and session.over)
         if cut_off and exhausted:
@@ -282,6 +331,7 @@ class Prover:
         known = report.fill_id if isinstance(report, FillReport) else report.funding_id
         framed = self._private.fills.pop(known, None)
         if framed is None:
+            self._from_ledger_alone[type(report).__name__] += 1
             return
         if _without_ids(framed, report) != _without_ids(report, framed):
             raise _Differs(

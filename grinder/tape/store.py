@@ -99,19 +99,27 @@ class SegmentStore:
             return
         self._report(path, frames, min(times, default=0), max(times, default=0))
 
+    def begin(self) -> None:
+        """Open the session's first segment and make its first line durable, before any frame has come.
+
+        Raises:
+            OSError: it was not written; the next write tries again.
+        """
+        file = self._file or self._open()
+        os.fsync(file.fileno())
+        self._sync_folder()
+
     def write(self, entries: list[Entry], lines: list[bytes]) -> None:
         """Append one block, opening a segment if none is open.
 
         Raises:
             OSError: it was not written; what a failed write left is cut off with the next.
         """
-        if self._file is None:
-            self._open()
-        assert self._file is not None
+        file = self._file or self._open()
         block = block_of(lines)
-        self._file.seek(self._good)
-        self._file.truncate(self._good)
-        write_all(self._file, block)
+        file.seek(self._good)
+        file.truncate(self._good)
+        write_all(file, block)
         self._good += len(block)
         self._text_bytes += sum(map(len, lines))
         for entry in entries:
@@ -139,7 +147,7 @@ class SegmentStore:
         self._file = None
         self._report(self._path, self._frames, self._first_ns, self._last_ns)
 
-    def _open(self) -> None:
+    def _open(self) -> FileIO:
         header = self._header._replace(segment=self._header.segment + 1)
         path = self._folder / (segment_name(header.segment) + OPEN.removeprefix(".tape.zst"))
         file = path.open("xb", buffering=0)
@@ -153,15 +161,12 @@ class SegmentStore:
         self._file, self._path, self._header = file, path, header
         self._good = len(block)
         self._text_bytes = self._frames = self._first_ns = self._last_ns = 0
+        return file
 
     def _report(self, path: Path, frames: int, first_ns: int, last_ns: int) -> None:
         sealed = path.with_name(path.name.removesuffix(".part"))
         path.rename(sealed)
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        self._sync_folder()
         self._sealed(
             TapeSegmentReport(
                 name=sealed.name,
@@ -172,3 +177,10 @@ class SegmentStore:
                 last_ns=last_ns,
             )
         )
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

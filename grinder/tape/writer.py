@@ -93,6 +93,10 @@ class TapeWriter:
             store, self._queue, self._due, self._counters, notify, self._settings.flush_s
         )
 
+    def begun(self, timeout_s: float) -> bool:
+        """Wait until the session's first block is on the disk, or could not be written; whether it came."""
+        return self._counters.begun.wait(timeout_s)
+
     @property
     def waiting_bytes(self) -> int:
         """Bytes that wait for the disk."""
@@ -160,7 +164,9 @@ class TapeWriter:
 class _Counters:
     """What the thread tells the loop; written by the thread only."""
 
-    taken = 0
+    def __init__(self) -> None:
+        self.taken = 0
+        self.begun = threading.Event()
 
 
 class _TapeActor(pykka.ThreadingActor):
@@ -188,6 +194,8 @@ class _TapeActor(pykka.ThreadingActor):
 
     def on_start(self) -> None:
         self._store.finish_earlier()
+        self._keep(self._store.begin)
+        self._counters.begun.set()
         self.actor_ref.tell("drain")
 
     def on_receive(self, message: Any) -> None:

@@ -7,7 +7,7 @@ history, which is what a backtest of its own is for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +26,10 @@ LIMITS = ("session_drawdown_ppm", "daily_drawdown_ppm", "inventory_max", "orders
 WITHOUT_EFFECT = ("live", "observe", "record")
 
 Settings = Mapping[str, object]
+
+_evolve: Callable[..., Any] = attrs.evolve
+_fields: Callable[..., Any] = attrs.fields
+"""Records are attrs classes that type checkers are told are dataclasses."""
 
 
 def with_settings(config: Config, settings: Settings) -> Config:
@@ -61,6 +65,10 @@ def changes_between(
     scales = {symbol: (Decimal(one.tick), Decimal(one.lot)) for symbol, one in listed.items()}
     old = build_opening(before, scales, ledger_id)
     new = build_opening(after, scales, ledger_id)
+    for symbol, one in after.instruments.items():
+        same = before.instruments.get(symbol, one)
+        if (one.tick, one.lot) != (same.tick, same.lot):
+            raise _not_changeable(f"instruments.{symbol}", "prices and quantities are counted in its steps")
     _refuse(old, new, listed)
     instruments = _instruments(old, new)
     limits = _limits(old, new)
@@ -106,7 +114,7 @@ def _not_changeable(key: str, why: str) -> ConfigError:
         "fork.not_changeable",
         f"`{key}` cannot change in the middle of a run: {why}",
         place=key,
-        fix="change grids, risk, fees, fills, funding, min_notional or leverage; or run a backtest of its own",
+        fix="change grids, risk, fees, fills, funding or leverage; or run a backtest of its own",
     )
 
 
@@ -116,7 +124,7 @@ def _refuse(old: Opening, new: Opening, listed: Mapping[str, Instrument]) -> Non
     portfolio = {
         name: getattr(_one(new, OpenPortfolio), name) for name in LIMITS
     }  # all but the limits is of the opening
-    if attrs.evolve(_one(old, OpenPortfolio), **portfolio) != _one(new, OpenPortfolio):
+    if _evolve(_one(old, OpenPortfolio), **portfolio) != _one(new, OpenPortfolio):
         raise _not_changeable("account", "the portfolio was opened with what it held")
     if _one(old, StartClock) != _one(new, StartClock):
         raise _not_changeable("run.mark_interval_seconds", "the clock has started")
@@ -127,7 +135,7 @@ def _refuse(old: Opening, new: Opening, listed: Mapping[str, Instrument]) -> Non
             raise _not_changeable(
                 f"instruments.{symbol}", "a figure is finer than the ledger's smallest unit of money"
             )
-        for field in attrs.fields(Instrument):
+        for field in _fields(Instrument):
             same = getattr(one, field.name) == getattr(old.instruments[symbol], field.name)
             if field.name not in MAY_CHANGE and not same:
                 raise _not_changeable(f"instruments.{symbol}.{field.name}", "the ledger's scales rest on it")

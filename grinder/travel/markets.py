@@ -7,6 +7,7 @@ tape against the hashes in the ledger.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,12 @@ class Market:
 
 
 def market_of(
-    parent: Parent, config: Config, given: Sequence[str], listed: Mapping[str, Instrument]
+    parent: Parent, config: Config, after: Config, given: Sequence[str], listed: Mapping[str, Instrument]
 ) -> Market:
     """The market of a run.
 
     Args:
+        config: what the run was made from; after: what it goes on with, which may need sizes as well.
         given: data arguments in the place of those in the manifest.
         listed: the instruments, for the scales of a tape.
 
@@ -50,7 +52,7 @@ def market_of(
         TapeError: the tape is missing or damaged.
     """
     if parent.base == BACKTEST:
-        return Market(_same_data(parent, config, given), "data")
+        return Market(_same_data(parent, config, after, given), "data")
     if given:
         raise UserError(
             "usage.data", "--data is for runs that were made from data", fix="leave it out", value=given[0]
@@ -74,7 +76,7 @@ def market_of(
     return Market(_taped(parent, listed), TAPE)
 
 
-def _same_data(parent: Parent, config: Config, given: Sequence[str]) -> dict[str, Ticks]:
+def _same_data(parent: Parent, config: Config, after: Config, given: Sequence[str]) -> dict[str, Ticks]:
     noted: dict[str, Any] = parent.manifest.get("data", {})
     arguments: list[DataArgument] = [parse_data_argument(one) for one in given or noted.get("arguments", ())]
     missing = next((one.path for one in arguments if not one.path.exists()), None)
@@ -95,7 +97,7 @@ def _same_data(parent: Parent, config: Config, given: Sequence[str]) -> dict[str
             value=f"sha256 {digest}, the run's data had {noted.get('sha256', 'none')}",
             fix="name the same data with --data, or run a backtest on these",
         )
-    return rows
+    return rows if after.fills == config.fills else load_markets(after, arguments)
 
 
 def _as_seen(ticks: Ticks) -> Ticks:
@@ -168,9 +170,9 @@ def _ticks(symbol: str, rows: Sequence[tuple[int, ...]], listed: Instrument, run
             "fork.no_market", "the tape holds no prices of this symbol", place=str(run), value=symbol
         )
     columns = np.array(rows, dtype=np.int64).T
-    named = {name: np.ascontiguousarray(column) for name, column in zip(_COLUMNS, columns, strict=True)}
-    from decimal import Decimal
-
+    named: dict[str, Any] = {
+        name: np.ascontiguousarray(column) for name, column in zip(_COLUMNS, columns, strict=True)
+    }
     return Ticks(
         symbol=symbol,
         origin=TickOrigin.TRADES_AND_QUOTES,

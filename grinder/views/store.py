@@ -20,6 +20,7 @@ import sqlite_utils
 
 from actors.records import LedgerRow
 from domain.codec import UnknownTopicError, decode
+from domain.inputs import CarryState
 from grinder.errors import EnvironmentFault, LedgerError
 from grinder.ledger import reading
 from grinder.views.recorder import OpenRecorder, OvertakenError, ViewsRecorder, writing_faults
@@ -113,6 +114,7 @@ def open_views(run_folder: Path) -> sqlite_utils.Database:
 
 
 def _in_step(path: Path, ledger: sqlite3.Connection, progress: Progress | None, *, anew: bool) -> int:
+    _refuse_slice(ledger, path)
     with writing_faults(path):
         _discard_debris(path)
         with OpenRecorder(path) as recorder:
@@ -124,6 +126,18 @@ def _in_step(path: Path, ledger: sqlite3.Connection, progress: Progress | None, 
                     return applied + _catch_up(path, recorder, ledger, progress)
                 except OvertakenError:
                     continue  # another process is ahead; go on from where it is
+
+
+def _refuse_slice(ledger: sqlite3.Connection, path: Path) -> None:
+    """A slice begins in the middle: what its views would count and value lies before it."""
+    first = ledger.execute("SELECT topic FROM stored_events WHERE rowid = 1").fetchone()
+    if first is not None and first[0] == CarryState.TOPIC:
+        raise LedgerError(
+            "views.slice",
+            "this is a slice of a run; it replays and verifies, but views and reports need the whole run",
+            place=str(path.parent),
+            fix="use the run the slice was cut from",
+        )
 
 
 def _discard_debris(path: Path) -> None:

@@ -22,6 +22,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 LONGEST_NUMBER = 32
 """Characters of a number; beyond it nothing here has a use for one."""
 
+LARGEST = 2**63
+"""What no column and no position can hold."""
+
 DEEPEST = 8
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
@@ -119,6 +122,8 @@ def read_query(query: MultiMapping[str], kind: type[S]) -> S:
             if not _INTEGER.fullmatch(value):
                 raise Problem(422, "request.invalid", f"`{name}` is no whole number", value=value)
             found[name] = int(value)
+            if abs(found[name]) >= LARGEST:
+                raise Problem(422, "request.invalid", f"`{name}` is too large", value=value)
         else:
             found[name] = value
     return _convert(found, kind, strict=True)

@@ -137,7 +137,7 @@ class SimulatedExchange:
             self.wallet.rest(before, order.side, order.price, order.left, 0)
             self.wallet.rest(instrument, order.side, order.price, 0, order.left)
 
-    def rest(self, terms: OrderTerms, exchange_order_id: str, filled_lots: int) -> None:
+    def hold(self, terms: OrderTerms, exchange_order_id: str, filled_lots: int) -> None:
         """Hold an order that rested here before this exchange began: behind no queue that anybody knows."""
         self._orders += 1
         self._seen_ids.add(terms.client_order_id)

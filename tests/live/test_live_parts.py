@@ -13,7 +13,7 @@ from live_runs import LEDGER_ID, SETTINGS, opened_core, opening_commands
 
 from actors.core import Core
 from actors.journal import MemoryJournal
-from actors.ports import Gap, InstrumentRules, Quote, Trade
+from actors.ports import Gap, InstrumentRules, Quote, Signal, Trade
 from domain.inputs import OrderAcceptedReport, PauseTrading, ResumeTrading, TickReport
 from domain.record import Record
 from grinder.config import config_as_dict, load_config
@@ -77,6 +77,25 @@ def test_rows_come_in_order_at_their_time_and_only_those_after_the_last_run() ->
     assert all(now_ns >= ts_ns for ts_ns, now_ns in seen), "none came early"
 
 
+class Heard:
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
+        self.told.append(("frame", stream, frame, received_ns))
+
+    def signal(self, stream: str, signal: Signal) -> None:
+        self.told.append(("signal", stream, signal))
+
+    def stream_up(self, stream: str) -> None:
+        self.told.append(("up", stream))
+
+    def stream_down(self, stream: str, reason: str) -> None:
+        self.told.append(("down", stream, reason))
+
+
 def quote(bid: int, ask: int) -> Quote:
     return Quote(
         symbol="BTCUSDT", bid_ticks=bid, ask_ticks=ask, bid_lots=5, ask_lots=6, exchange_ns=0, received_ns=0
@@ -85,13 +104,8 @@ def quote(bid: int, ask: int) -> Quote:
 
 def test_an_exchange_s_quotes_and_trades_become_rows_of_a_market() -> None:
     rows: list[MarketRow] = []
-    told: list[tuple[str, str, str]] = []
-    feed = QuotesToRows(
-        lambda symbol, row: rows.append(row),
-        lambda: 9,
-        lambda *frame: None,
-        lambda *one: told.append(one),
-    )
+    onward = Heard()
+    feed = QuotesToRows(lambda symbol, row: rows.append(row), lambda: 9, onward)
     trade = Trade(
         symbol="BTCUSDT", trade_id="1", price_ticks=99, lots=3, buyer_took=False, exchange_ns=0, received_ns=0
     )
@@ -100,10 +114,20 @@ def test_an_exchange_s_quotes_and_trades_become_rows_of_a_market() -> None:
     feed.signal("m", quote(100, 103))
     feed.signal("m", trade)
     feed.signal("m", Gap(stream="m", detail="sequence"))
+    feed.frame("m", b"raw", 8)
+    feed.stream_up("m")
     feed.stream_down("m", "gone")
     assert [(one.low, one.high, one.qty, one.side) for one in rows] == [(103, 100, 0, 0), (99, 99, 3, -1)]
     assert [(one.bid, one.ask, one.bid_qty, one.ask_qty) for one in rows] == [(100, 103, 5, 6)] * 2
-    assert told == [("m", "gap", "sequence"), ("m", "down", "gone")]
+    assert onward.told == [
+        ("signal", "m", trade),
+        ("signal", "m", quote(100, 103)),
+        ("signal", "m", trade),
+        ("signal", "m", Gap(stream="m", detail="sequence")),
+        ("frame", "m", b"raw", 8),
+        ("up", "m"),
+        ("down", "m", "gone"),
+    ]
 
 
 # --- the exchange's terms ------------------------------------------------------------------------------

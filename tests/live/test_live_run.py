@@ -53,7 +53,7 @@ def played(path: Path, during: Callable[[LiveRun], Any] = lambda run: None) -> E
         last_ns = rebuilt.last_ns if rebuilt else 0
         clock = LoopClock(asyncio.get_running_loop().time, max(playback.start_ns, last_ns))
         watching = Watching(folder, spec)
-        account = PaperAccount(spec, playback, clock, last_ns, watching.market_frame, watching.market_stream)
+        account = PaperAccount(spec, playback, clock, last_ns)
         run = LiveRun(folder, spec, rebuilt, account, clock, watching)
         during(run)
         return await asyncio.wait_for(run.main(), 20 * SPEED)

@@ -11,6 +11,7 @@ prints one JSON object: what was found after each kill, and what exchange and le
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +30,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "live"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import ccxt.async_support
-from live_runs import REPO, SETTINGS
+from live_runs import REPO, SETTINGS, status_of
 from recovery_kills import ended, forked
 
-from actors.ports import SnapshotStatus
 from domain.orders import ENDED
 from grinder.config import load_config
 from grinder.connectors import registry
@@ -39,9 +40,11 @@ from grinder.connectors.endpoint import Endpoint
 from grinder.connectors.simulated import SimulatedConnector  # noqa: F401  imported before the forks
 from grinder.ledger.reading import is_begun
 from grinder.ledger.verify import verify
+from grinder.live import run as live_run
 from grinder.live.clock import RealClock
 from grinder.live.process import run_process
 from grinder.live.rebuild import rebuild
+from grinder.live.session import SessionSettings, backfilling, cancelling, reconciling, resolving
 from grinder.live.spec import LOCAL, RunSpec, prepare
 from grinder.run_folder import RunFolder
 from grinder.secrets import Credentials
@@ -50,8 +53,16 @@ from grinder.views.summary import summary
 KEY = SECRET = "grinder"
 LEDGER_ID = "0badcafe"
 SYMBOL = "BTCUSDT"
-LONGEST_LIFE_S = 1.6
-"""A process lives at most this long: its start takes about half of it."""
+STARTS_IN_A_LIFE = 5.0
+"""The longest life of a process, in times it takes one to start: a fifth of the kills hit a start."""
+
+
+live_run.SessionSettings = functools.partial(  # type: ignore[misc,assignment]
+    SessionSettings, in_flight_s=0.3, start_difference_s=0.5
+)
+for part in (backfilling, cancelling, reconciling, resolving):
+    part.FIRST_DELAY_S = 0.1  # type: ignore[attr-defined]
+# On this machine nothing is under way for longer; a process that lives for a second has to get to work.
 
 
 class Subject:
@@ -63,7 +74,7 @@ class Subject:
         self.exchange = subprocess.Popen(
             [
                 *(sys.executable, "-m", "grinder", "sim-exchange", "--protocol", "binance", "--generated"),
-                *("--speed", "2000", "--seed", str(seed), "--balance", "USDT=20000"),
+                *("--speed", "1500", "--seed", str(seed), "--balance", "USDT=20000"),
                 *("--key", KEY, "--secret", SECRET),
             ],
             cwd=REPO,
@@ -75,13 +86,28 @@ class Subject:
         self.endpoint = {name: line[name] for name in ("rest", "ws", "ws_private") if line.get(name)}
         os.environ.update(GRINDER_BINANCE_KEY=KEY, GRINDER_BINANCE_SECRET=SECRET)
         account = {"exchange": "binance", "balance": "10000", "endpoint": self.endpoint}
-        grid = {**SETTINGS["grids"][0], "grid_number": 24}
+        grid = {**SETTINGS["grids"][0], "grid_number": 60, "quote_investment": "9000"}
         config = load_config([], {}, {**SETTINGS, "account": account, "grids": [grid]})
         prepare(self.run, RunSpec(mode=LOCAL, ledger_id=LEDGER_ID, config=config))
 
     def start(self) -> int:
         """A process of the run; its id."""
         return forked(lambda: sys.exit(int(run_process(self.run.path, supervised=False))), self.output)
+
+    def start_and_trade(self, orders: int = 10, within_s: float = 60.0) -> int:
+        """A process of the run, once it trades."""
+        child = self.start()
+        until = time.monotonic() + within_s
+        while time.monotonic() < until:
+            found = status_of(self.run.path)
+            if found.get("phase") == "trading" and len(found.get("orders", ())) >= orders:
+                return child
+            time.sleep(0.02)
+        found = status_of(self.run.path)
+        os.kill(child, signal.SIGKILL)
+        ended(child)
+        told = {name: found.get(name) for name in ("phase", "pauses", "unknown_orders", "streams")}
+        raise AssertionError(f"no trading within {within_s} s: {told} {self.output.read_text()[-3000:]}")
 
     @property
     def output(self) -> Path:
@@ -157,13 +183,10 @@ def compared(subject: Subject) -> dict[str, Any]:
         "amounts": {asset: [text, str(units)] for asset, (text, units, _) in amounts.items()},
         "residual": summary(subject.run.path).identity_residual,
         "orders": len(seen["placed"]),
-        "rejected": SnapshotStatus.REJECTED.value,
     }
 
 
 def _units(text: str, decimals: int) -> int:
-    from decimal import Decimal
-
     return int(Decimal(text).scaleb(decimals))
 
 
@@ -172,16 +195,21 @@ def main(folder: Path, count: int, seed: int) -> dict[str, Any]:
     subject = Subject(folder, seed)
     kills: list[dict[str, Any]] = []
     try:
+        started = time.monotonic()
+        first = subject.start_and_trade()
+        start_s = time.monotonic() - started
+        os.kill(first, signal.SIGKILL)
+        ended(first)
         for _ in range(count):
             child = subject.start()
-            time.sleep(chance.random() * LONGEST_LIFE_S)
+            time.sleep(chance.random() * STARTS_IN_A_LIFE * start_s)
             os.kill(child, signal.SIGKILL)
             status = ended(child)
             kills.append({"status": status, "said": "", **ledger_state(subject)})
             if status != -signal.SIGKILL:
                 kills[-1]["said"] = subject.output.read_text()[-3000:]
-        child = subject.start()
-        time.sleep(4.0)
+        child = subject.start_and_trade(orders=1)
+        time.sleep(2.0)
         os.kill(child, signal.SIGTERM)
         status = ended(child, within_s=40)
         found = {"status": status, "said": subject.output.read_text()[-3000:] if status else ""}

@@ -1,4 +1,4 @@
-"""A live run on an exchange is killed three hundred times: nothing acknowledged is lost, nothing is doubled."""
+"""A live run on an exchange is killed three hundred times: nothing is lost, nothing is doubled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 PROGRAM = Path(__file__).with_name("recovery_live_kills.py")
 
-BATCHES = 6
+BATCHES = 15
 KILLS = int(os.environ.get("GRINDER_LIVE_KILLS", "300")) // BATCHES
 """Kills of each batch, on one ledger and one exchange; more with ``GRINDER_LIVE_KILLS``."""
 
@@ -25,10 +25,11 @@ def test_a_live_run_that_is_killed_at_any_moment_agrees_with_the_exchange_in_the
 ) -> None:
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(tmp_path), str(KILLS), str(seed)],
+        check=False,
         cwd=PROGRAM.parents[2],
         env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},
         capture_output=True,
-        timeout=KILLS * 6 + 120,
+        timeout=KILLS * 10 + 180,
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)

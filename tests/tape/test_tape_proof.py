@@ -309,6 +309,57 @@ def test_unrecorded_segments_in_order_are_accepted_and_a_hole_is_not(tmp_path: P
     assert [path.name[:6] for path in tape.paths] == ["000001", "000002", "000003"]
 
 
+def of_processes(rows: list[LedgerRow]) -> list[LedgerRow]:
+    """Where processes began."""
+    return [row for row in rows if row.topic == "RunReport/1" and b"started" in row.state]
+
+
+def test_a_process_killed_before_it_left_anything_on_the_tape_is_told_apart_from_a_missing_frame(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    first = record(folder, 60)
+    killed = unheard(first.rows, ends=False)
+    live, heard = _continued(Recorded(folder, killed, 0), folder, crash_first=True)
+    write_again(folder, live)
+    result = proven(folder)
+    assert result["first_difference"] is None
+    second = of_processes(live)[1]
+    assert result["untaped"] == [second.position]
+    assert result["uncovered"] == 3
+    assert result["frames"] == first.heard + heard
+    assert result["records"] == len(live)
+
+
+def test_a_process_that_ended_in_order_and_left_no_tape_has_no_excuse(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    first = record(folder, 60)
+    write_again(folder, unheard(first.rows, ends=True))
+    found = proven(folder)["first_difference"]
+    assert "no frame" in found["what"]
+
+
+def unheard(before: list[LedgerRow], *, ends: bool) -> list[LedgerRow]:
+    """A ledger gone on with by a process whose frames nobody kept."""
+    from actors.core import Core
+    from actors.journal import MemoryJournal
+    from domain.codec import decode
+    from domain.inputs import RunReport
+
+    journal = MemoryJournal()
+    core = Core(journal)
+    for row in before:
+        if row.cause == row.position:
+            core.learn(decode(row.topic, row.state), row.ts_ns)
+    now_ns = before[-1].ts_ns
+    core.learn(RunReport(phase="started", mode="live", program="test", detail=""), now_ns + 1)
+    for price in (605_000, 606_000, 607_000):
+        core.learn(TickReport(symbol="BTCUSDT", price_ticks=price), now_ns + 2)
+    if ends:
+        core.learn(RunReport(phase="stopped", mode="live", program="test", detail=""), now_ns + 3)
+    return journal.rows
+
+
 # --- the command ---------------------------------------------------------------------------------------
 
 

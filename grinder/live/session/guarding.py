@@ -99,6 +99,14 @@ class Circuit:
         self.reconcile: Callable[[], Awaitable[bool]] = _nothing
         self.on_clock: Callable[[], None] = lambda: None
         self._probing = False
+        self._asking = False
+
+    @property
+    def state(self) -> str:
+        """``closed``, ``open``, or ``half open`` while it is tried whether the exchange answers again."""
+        if not self.pauses.active(CIRCUIT_OPEN):
+            return "closed"
+        return "half open" if self._asking else "open"
 
     def failed(self, error: ExchangeError) -> None:
         """Take in a failure of any request."""
@@ -151,12 +159,15 @@ class Circuit:
                 free_in_s = (wire.free_at_ns() - wire.clock()) / NS
                 await asyncio.sleep(max(cool, min(free_in_s, 3_600.0)))
                 cool = min(_LONGEST_COOL_S, cool * 2)
+                self._asking = True
                 try:
                     await wire.read("open_orders", wire.connector.open_orders)
+                    if await self.reconcile():
+                        break
                 except ExchangeError:
                     continue
-                if await self.reconcile():
-                    break
+                finally:
+                    self._asking = False
         finally:
             self._probing = False
         if not wire.refuses(STOPPING):

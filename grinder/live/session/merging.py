@@ -35,6 +35,21 @@ _MOST_NAMES = 25_000
 _OPENING = (OrderStatus.PENDING, OrderStatus.UNKNOWN, OrderStatus.ABSENT)
 
 
+_WOULD_TAKE = (
+    "willtakeliquidity",
+    "would take",
+    "post only",
+    "post_only",
+    "cancelsource 31",
+    "immediately match",
+)
+
+
+def would_take(reason: str) -> bool:
+    """Whether an order that may only rest ended because it would have taken: the market overtook it."""
+    return any(words in reason.lower() for words in _WOULD_TAKE)
+
+
 def flaw(seen: OrderSnapshot, order: Order) -> str:
     """What makes a snapshot of an order unbelievable; empty when nothing does."""
     if seen.status is SnapshotStatus.UNREADABLE:
@@ -68,6 +83,10 @@ class Merger:
         """Orders with our prefix that nobody here wants, by exchange order id."""
         self.unnamed: dict[str, bool] = {}
         """Orders of which the stream has told an execution without an id."""
+        self.duplicates = 0
+        """Executions the stream brought that were booked already."""
+        self.fetched = 0
+        """Executions the stream did not bring first."""
         self._by_exchange_id: dict[str, str] = {}
         self._strangers: dict[str, bool] = {}
 
@@ -154,6 +173,9 @@ class Merger:
             reason = "expired"
         elif order.cancels or self.cancel_wanted(order_id):
             reason = "requested"
+        elif would_take(seen.reason):
+            reason = seen.reason
+            self.wire.log.info("order_would_take", order=order_id, reason=reason)
         else:
             reason = seen.reason or "external"
             text = f"{order_id} was cancelled by the exchange or by hand: {reason}"
@@ -195,6 +217,7 @@ class Merger:
         nameless = not report.fill_id or report.fill_id.startswith(SYNTHETIC)
         if not nameless and report.fill_id in order.fill_ids:
             if source == STREAM:
+                self.duplicates += 1
                 self.on_stream_fill(report.fill_id)
             return False
         if problem := self._bad(report, order):
@@ -222,6 +245,7 @@ class Merger:
         if source == STREAM:
             self.on_stream_fill(named.fill_id)
         else:
+            self.fetched += 1
             self.on_late_fill(named)
         self.settle(order_id)
 

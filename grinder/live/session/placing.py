@@ -7,6 +7,7 @@ it may exist.  An order that was never sent is given back as refused, with the r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 
 from actors.ports import (
@@ -55,6 +56,9 @@ class Placing:
         self.on_filter: Callable[[str], None] = lambda symbol: None
         self.guards: Callable[[], Awaitable[bool]] = _guarded
         self.on_answer: Callable[[], None] = lambda: None
+        self.placed: Callable[[int], None] = lambda duration_ns: None
+        """Told how long after its intent was durable an order's request was answered, ns."""
+        self._taken_ns: dict[str, int] = {}
         self._queue: dict[str, OrderTerms] = {}
         self._under_way: dict[str, bool] = {}
         self._requests = 0
@@ -66,6 +70,7 @@ class Placing:
             self.wire.alert("CRITICAL", "sent_twice", f"{order_id} was to be sent again; it was not")
             return
         self._queue[order_id] = terms
+        self._taken_ns[order_id] = time.perf_counter_ns()
 
     def withdraw(self, order_id: str) -> bool:
         """Take an order back that has not been sent; True when it was still here."""
@@ -126,6 +131,7 @@ class Placing:
         order = self.wire.order(order_id)
         if order is not None and order.status is OrderStatus.PENDING:
             return True
+        self._taken_ns.pop(order_id, None)
         status = "unknown to the books" if order is None else order.status.value
         self.wire.alert("WARNING", "not_sent", f"{order_id} is {status}; it was not sent")
         return False
@@ -156,6 +162,9 @@ class Placing:
 
     def _answered(self, terms: OrderTerms, answer: Placed | ExchangeError) -> None:
         wire, order_id = self.wire, terms.client_order_id
+        taken_ns = self._taken_ns.pop(order_id, 0)
+        if taken_ns and not isinstance(answer, OutcomeUnknown):
+            self.placed(time.perf_counter_ns() - taken_ns)
         order = wire.order(order_id)
         if order is None:
             return
@@ -200,6 +209,7 @@ class Placing:
 
     def _give_back(self, order_id: str, why: str) -> None:
         """An order that never left: the books let go of it."""
+        self._taken_ns.pop(order_id, None)
         self.wire.log.info("order_not_sent", order=order_id, why=why)
         order = self.wire.order(order_id)
         if order is not None and order.status in (OrderStatus.PENDING, OrderStatus.UNKNOWN):

@@ -81,8 +81,13 @@ class Reconciling:
         self._zombies_ns: dict[str, int] = {}
         self._suspects: dict[str, tuple[int, int]] = {}
         """Subjects that differ: by how much, and since when, ns."""
+        self._drifts: dict[str, int] = {}
         self._last: tuple[object, ...] = ()
         self._foreign: dict[str, bool] = {}
+        self.compared_ns = 0
+        """When books and exchange were last compared to the end; 0 before the first time."""
+        self.drift_ppm = 0
+        """The largest difference that was certain then, in parts per million of the larger figure."""
 
     async def reconcile(self, cause: str) -> Reconciled:
         """Compare and mend; at the start, again and again until every question has been answered."""
@@ -112,6 +117,8 @@ class Reconciling:
         self._report_foreign(foreign)
         self._report(cause, len(ours), foreign, settled)
         self._cancels_again()
+        self.compared_ns = self.wire.clock()
+        self.drift_ppm = max((self._drifts.get(name, 0) for name in self._confirmed(cause)), default=0)
         unknown = sum(order.status in _UNHEARD for _, order in self.wire.working())
         self.wire.log.info("reconciled", cause=cause, open_orders=len(ours), missing=missing, unknown=unknown)
         return Reconciled(
@@ -252,8 +259,9 @@ class Reconciling:
         pairs = [(name, books.balances.get(f"wallet:{name}", 0), seen) for name, seen in amounts.balances]
         pairs += [(s, books.positions.get(s, Position()).units, seen) for s, seen in amounts.positions]
         suspects: dict[str, tuple[int, int]] = {}
+        self._drifts = {name: drift_ppm(booked, seen) for name, booked, seen in pairs}
         for name, booked, seen in pairs:
-            if drift_ppm(booked, seen):
+            if self._drifts[name]:
                 before = self._suspects.get(name)
                 same = before is not None and before[0] == seen - booked
                 suspects[name] = before if before is not None and same else (seen - booked, now)

@@ -314,6 +314,11 @@ class LiveSession:
     async def _check_stuck(self) -> None:
         self.stuck_check.check()
 
+    async def ping(self) -> None:
+        """Ask the exchange for something when nothing was answered for a while."""
+        if self.wire.clock() - self.wire.answered_ns >= int(self.settings.ping_s * NS):
+            await self.clock_check.check()
+
     async def _audit(self) -> None:
         self.backfilling.audit()
         self.data_age.check()

@@ -44,6 +44,7 @@ class SessionSettings:
         breaker_failures, breaker_cool_s: failures in a row that open the circuit; first wait before a probe.
         quote_pause_s, quote_cancel_s: age of the last quote at which a symbol pauses, and has its orders
             cancelled; 0 switches either off.
+        ping_s: after this long without any answer the exchange's clock is asked for, to see that it answers.
         drift_max_ms: largest tolerated difference between the exchange's clock and ours.
     """
 
@@ -77,6 +78,7 @@ class SessionSettings:
     quote_pause_s: float = 30.0
     quote_cancel_s: float = 120.0
     clock_every_s: float = 60.0
+    ping_s: float = 10.0
     drift_max_ms: int = 1_000
     rules_every_s: float = 3_600.0
 

@@ -9,6 +9,7 @@ books show what was told.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -82,6 +83,12 @@ class Wire:
         """Requests in a row whose outcome is unknown or that found nobody."""
         self.on_failure: Callable[[ExchangeError], None] = lambda error: None
         self.on_success: Callable[[], None] = lambda: None
+        self.on_error: Callable[[str, ExchangeError], None] = lambda what, error: None
+        """Told of every failure: what was asked for, and what came instead."""
+        self.polled: Callable[[int], None] = lambda duration_ns: None
+        """Told how long a reading request took, ns."""
+        self.answered_ns = 0
+        """When a request was last answered; 0 before the first."""
         self.failure: asyncio.Future[None] | None = None
         self.broken: BaseException | None = None
         """What a task failed with although it should not have; the session's `run` raises it."""
@@ -98,9 +105,7 @@ class Wire:
             self._tell(report)
 
     def alert(self, level: str, kind: str, text: str, symbol: str = "", **detail: str) -> None:
-        """Say something to people: in the log and as a notification."""
-        log = self.log.info if level == "INFO" else self.log.warning
-        log(kind, text=text, symbol=symbol, **detail)
+        """Say something to people; who is notified logs it."""
         self._notify(Alert(level=level, kind=kind, symbol=symbol, text=text, detail=detail))
 
     # --- books -----------------------------------------------------------------------------------------
@@ -161,6 +166,7 @@ class Wire:
         """
         if why := self.shut(kind):
             raise Held(why)
+        began_ns = time.perf_counter_ns()
         try:
             async with asyncio.timeout(self.settings.request_timeout_s):
                 answer = await call()
@@ -171,6 +177,7 @@ class Wire:
             late = Unavailable("timeout", f"{what}: {error!r}")
             self.failed(what, late, counts=kind != GUARD)
             raise late from error
+        self.polled(time.perf_counter_ns() - began_ns)
         if kind != GUARD:  # the switch may answer while nothing else does
             self.succeeded()
         return answer
@@ -212,11 +219,13 @@ class Wire:
             self.failures += counts
         elif not isinstance(error, (ClockSkewed, AuthenticationFailed)):
             self.succeeded()  # it answered, and said no
+        self.on_error(what, error)
         self.on_failure(error)
 
     def succeeded(self) -> None:
         """The exchange answered."""
         self.failures = 0
+        self.answered_ns = self.clock()
         self.on_success()
 
     def _limited(self, error: RateLimited) -> None:

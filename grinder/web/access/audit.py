@@ -64,7 +64,7 @@ class Audit:
     def verify(self) -> AuditVerdict:
         """Check every row against the chain."""
         chain, number = GENESIS, 0
-        for row in self._store.all("SELECT * FROM audit ORDER BY id"):
+        for row in self._store.each("SELECT * FROM audit ORDER BY id"):
             if row["id"] != number + 1 or row["chain"] != _chained(chain, row):
                 return AuditVerdict(ok=False, rows=number, head=chain, first_bad=number + 1)
             chain, number = row["chain"], number + 1

@@ -54,9 +54,7 @@ def nobody(cost: int = COST) -> str:
 
 def _scrypt(password: str, salt: bytes, cost: int) -> bytes:
     n = 1 << cost
-    return hashlib.scrypt(
-        password.encode(), salt=salt, n=n, r=_R, p=_P, maxmem=256 * n * _R, dklen=_BYTES
-    )
+    return hashlib.scrypt(password.encode(), salt=salt, n=n, r=_R, p=_P, maxmem=256 * n * _R, dklen=_BYTES)
 
 
 def _text(raw: bytes) -> str:

@@ -74,5 +74,9 @@ class Repeats:
             self._store.run("DELETE FROM answers WHERE caller = ? AND key = ?", caller, key)
         else:
             self._store.run(
-                "UPDATE answers SET status = ?, body = ? WHERE caller = ? AND key = ?", status, body, caller, key
+                "UPDATE answers SET status = ?, body = ? WHERE caller = ? AND key = ?",
+                status,
+                body,
+                caller,
+                key,
             )

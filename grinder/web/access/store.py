@@ -25,7 +25,8 @@ STATEMENTS: Final = (
     "CREATE TABLE IF NOT EXISTS keys (purpose TEXT PRIMARY KEY, value BLOB NOT NULL)",
     """CREATE TABLE IF NOT EXISTS users (
         name TEXT PRIMARY KEY, role TEXT NOT NULL, password TEXT NOT NULL, totp TEXT NOT NULL DEFAULT '',
-        totp_step INTEGER NOT NULL DEFAULT 0, runs TEXT NOT NULL DEFAULT '[]', created_ns INTEGER NOT NULL)""",
+        totp_step INTEGER NOT NULL DEFAULT 0, runs TEXT NOT NULL DEFAULT '[]',
+        created_ns INTEGER NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS tokens (
         jti TEXT PRIMARY KEY, user TEXT NOT NULL, family TEXT NOT NULL, kind TEXT NOT NULL,
         expires_ns INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0, revoked INTEGER NOT NULL DEFAULT 0)""",
@@ -145,6 +146,11 @@ class AccessStore:
     def all(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         """Every row."""
         return [dict(row) for row in self._db.execute(statement, values)]
+
+    def each(self, statement: str, *values: Any) -> Iterator[dict[str, Any]]:
+        """Row by row."""
+        for row in self._db.execute(statement, values):
+            yield dict(row)
 
     def key(self, purpose: str) -> bytes:
         """The key of 32 random bytes for a purpose, drawn when it is first asked for."""

@@ -67,4 +67,6 @@ def accepted_step(secret: str, given: str, now_ns: int, last_step: int) -> int |
 
 def address(user: str, secret: str) -> str:
     """What an authenticator app scans."""
-    return f"otpauth://totp/grinder:{quote(user)}?secret={secret}&issuer=grinder&digits={DIGITS}&period={STEP_S}"
+    return (
+        f"otpauth://totp/grinder:{quote(user)}?secret={secret}&issuer=grinder&digits={DIGITS}&period={STEP_S}"
+    )

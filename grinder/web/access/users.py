@@ -74,15 +74,21 @@ class Users:
                 fix="choose another",
             )
         if role not in ROLES:
-            raise UserError("users.role", "there is no such role", value=role, fix=f"one of {', '.join(ROLES)}")
+            raise UserError(
+                "users.role", "there is no such role", value=role, fix=f"one of {', '.join(ROLES)}"
+            )
         with self._store.transaction():
             if self.find(name):
                 raise UserError("users.taken", "there is a user of this name", value=name,
                                 fix="choose another, or `grinder users passwd`")  # fmt: skip
             self._store.run(
                 "INSERT INTO users (name, role, password, runs, created_ns) VALUES (?, ?, ?, ?, ?)",
-                name, role, hashed(password, self._cost), orjson.dumps(list(runs)).decode(), self._store.clock(),
-            )  # fmt: skip
+                name,
+                role,
+                hashed(password, self._cost),
+                orjson.dumps(list(runs)).decode(),
+                self._store.clock(),
+            )
         return self.require(name)
 
     def find(self, name: str) -> User | None:
@@ -101,7 +107,9 @@ class Users:
         """
         found = self.find(name)
         if found is None:
-            raise UserError("users.unknown", "there is no such user", value=name, fix="see `grinder users list`")
+            raise UserError(
+                "users.unknown", "there is no such user", value=name, fix="see `grinder users list`"
+            )
         return found
 
     def all(self) -> list[User]:
@@ -128,7 +136,9 @@ class Users:
         """
         with self._store.transaction():
             self.require(name)
-            self._store.run("UPDATE users SET password = ? WHERE name = ?", hashed(password, self._cost), name)
+            self._store.run(
+                "UPDATE users SET password = ? WHERE name = ?", hashed(password, self._cost), name
+            )
             self._end_sessions(name)
 
     def new_totp(self, name: str) -> str:

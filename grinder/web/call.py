@@ -1,0 +1,122 @@
+"""What a handler is given: who calls, with what, and the parts of the program it may use.
+
+Law: by the time a handler sees a call it was authenticated, authorised, counted and read; a handler decides
+nothing of that again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import attrs
+import msgspec
+from aiohttp import web
+
+from grinder.web.access.attempts import Attempts
+from grinder.web.access.audit import Audit
+from grinder.web.access.repeats import Repeats
+from grinder.web.access.signals import Signals
+from grinder.web.access.store import AccessStore
+from grinder.web.access.tokens import Token, Tokens
+from grinder.web.access.users import Users
+from grinder.web.limits import Limits
+from grinder.web.market import MarketOverview
+from grinder.web.measuring import WebMetrics
+from grinder.web.runs import Runs, ServedRun
+from grinder.web.settings import WebSettings
+from grinder.web.table import Role, Route
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+@attrs.frozen(kw_only=True)
+class Services:
+    """The parts of the program."""
+
+    settings: WebSettings
+    clock: Callable[[], int]
+    runs: Runs
+    store: AccessStore
+    users: Users
+    tokens: Tokens
+    attempts: Attempts
+    audit: Audit
+    repeats: Repeats
+    signals: Signals
+    limits: Limits
+    market: MarketOverview
+    metrics: WebMetrics
+    routes: tuple[Route, ...]
+    sockets: WeakSet[web.WebSocketResponse] = attrs.field(factory=WeakSet)
+
+
+@attrs.frozen(kw_only=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        name: as the ledger and the audit log say it.
+        runs: names of the runs that may be seen; empty for all.
+        token: what was shown; None for a caller on this machine without a login.
+        by_cookie: a page's session: changes need its CSRF token.
+    """
+
+    name: str
+    role: Role
+    runs: tuple[str, ...] = ()
+    token: Token | None = None
+    by_cookie: bool = False
+
+
+NOBODY = Principal(name="", role=Role.PUBLIC)
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """One request."""
+
+    request: web.Request
+    services: Services
+    route: Route
+    principal: Principal
+    address: str
+    correlation_id: str
+    query_given: msgspec.Struct
+    body_given: msgspec.Struct | None
+    raw: bytes
+
+    def query(self, kind: type[S]) -> S:
+        """The query, read."""
+        assert isinstance(self.query_given, kind)
+        return self.query_given
+
+    def body(self, kind: type[S]) -> S:
+        """The body, read."""
+        assert isinstance(self.body_given, kind)
+        return self.body_given
+
+    def run(self) -> ServedRun:
+        """The run that is asked about.
+
+        Raises:
+            Problem: 404, there is none the caller may see.
+        """
+        name: str = getattr(self.query_given, "run", "")
+        return self.services.runs.find(name, self.principal.runs)
+
+    def part(self, name: str) -> str:
+        """A part of the path."""
+        return self.request.match_info[name]
+
+    def audit(self, result: str, **changes: Any) -> None:
+        """Write a decision about this call."""
+        self.services.audit.write(
+            changes.get("user", self.principal.name),
+            self.route.name,
+            self.request.path if self.route.name != "webhook" else "/api/tv-alert",
+            result,
+            self.address,
+            self.correlation_id,
+        )

@@ -1,0 +1,21 @@
+"""Every route there is.
+
+Law: this tuple is the API.  The server adds these rows and nothing else, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+from grinder.web import pages
+from grinder.web.handlers import auth, commands, ledger, reading, stream, system, webhook
+from grinder.web.table import Route
+
+ROUTES: tuple[Route, ...] = (
+    *system.ROUTES,
+    *reading.ROUTES,
+    *commands.ROUTES,
+    *ledger.ROUTES,
+    *webhook.ROUTES,
+    *auth.ROUTES,
+    *stream.ROUTES,
+    *pages.ROUTES,
+)

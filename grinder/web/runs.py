@@ -1,0 +1,245 @@
+"""The runs that are served: their ledgers followed, their views kept current, their processes spoken to.
+
+Law: a ledger is opened read-only.  Everything that waits for a disk, a database or a process waits in a
+worker thread; a run that does not answer is shown as stale, never as fine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from grinder.errors import UserError
+from grinder.ledger.reading import connect
+from grinder.live.asking import NotRunning, ask
+from grinder.live.places import address_file
+from grinder.log import logger
+from grinder.run_folder import RunFolder
+from grinder.views.store import open_views, update
+from grinder.web.problems import Problem
+from grinder.web.travel import TimeTravel
+
+T = TypeVar("T")
+
+NS: Final = 10**9
+LOOK_EVERY_S: Final = 0.25
+STALE_NS: Final = 10 * NS
+STATUS_EVERY_NS: Final = NS
+STATUS_TIMEOUT_S: Final = 3.0
+COMMAND_TIMEOUT_S: Final = 10.0
+
+Clock = Callable[[], int]
+Question = Callable[[sqlite3.Connection], T]
+
+
+class ServedRun:
+    """One run.
+
+    Attributes:
+        name: what requests call it.
+        head: position the views stand at; what is shown never goes beyond.
+        moved: set whenever `head` has moved; who waits clears nothing, see `changed`.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self.folder = RunFolder(folder)
+        self.folder.require()
+        self.name = folder.resolve().name
+        self.head = 0
+        self._clock = clock
+        self._looked_ns = 0
+        self._answered_ns = 0
+        self._status: dict[str, Any] | None = None
+        self._asked_ns = 0
+        self._asking = asyncio.Lock()
+        self._fault = ""
+        self._change = asyncio.Condition()
+        self._pool = ThreadPoolExecutor(max_workers=3, thread_name_prefix=f"run-{self.name}")
+        self._travel = TimeTravel(self.folder.ledger)
+
+    # --- following -----------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Keep the views current until cancelled."""
+        prepared = True
+        while True:
+            before = self.head
+            await self.look()
+            if prepared and self.head == before:
+                prepared = await self._prepare()
+            prepared = prepared or self.head != before
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Bring the views to the ledger's end, once."""
+        try:
+            head = await self._work(self._update)
+        except UserError as error:
+            if error.code != self._fault:
+                logger().warning("views are not current", run=self.name, fault=error.code)
+            self._fault = error.code
+            return
+        except sqlite3.Error as error:
+            self._fault = f"views.{type(error).__name__}"
+            return
+        self._fault = ""
+        self._looked_ns = self._clock()
+        if head != self.head:
+            async with self._change:
+                self.head = head
+                self._change.notify_all()
+
+    def _update(self) -> int:
+        """Runs in a worker; where the views stand."""
+        with closing(connect(self.folder.ledger)) as ledger:
+            end = ledger.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
+        if end != self.head or not self.folder.views.is_file():
+            update(self.folder.path)
+            with closing(open_views(self.folder.path)) as db:
+                return position_of(db.conn)
+        return self.head
+
+    async def _prepare(self) -> bool:
+        try:
+            return await self._work(lambda: self._travel.prepare(self.head))
+        except UserError:
+            return False  # whoever asks for a position there is told
+
+    async def changed(self, since: int, timeout_s: float) -> None:
+        """Wait until the views stand beyond a position, or for so long."""
+        try:
+            async with asyncio.timeout(timeout_s), self._change:
+                await self._change.wait_for(lambda: self.head > since)
+        except TimeoutError:
+            return
+
+    async def close(self) -> None:
+        """Let go of everything."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._travel.close)
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    async def views(self, at: int | None, question: Question[T]) -> T:
+        """Ask the views, as they are or as they were at a record; all of one question sees one state.
+
+        Raises:
+            Problem: 404, the ledger has no such record yet; 503, there are no views.
+        """
+        if at is None or at == self.head:
+            return await self._work(lambda: self._ask_views(question))
+        if at > self.head:
+            raise Problem(404, "ledger.position", "the ledger has no such record", value=str(at),
+                          fix=f"the last is {self.head}")  # fmt: skip
+        return await self._work(lambda: self._travel.read(at, question))
+
+    def _ask_views(self, question: Question[T]) -> T:
+        with closing(open_views(self.folder.path)) as db:
+            db.conn.execute("BEGIN")
+            return question(db.conn)
+
+    async def ledger(self, question: Question[T]) -> T:
+        """Ask the ledger itself."""
+
+        def work() -> T:
+            with closing(connect(self.folder.ledger)) as connection:
+                return question(connection)
+
+        return await self._work(work)
+
+    async def work(self, task: Callable[[], T]) -> T:
+        """Do something slow in a worker."""
+        return await self._work(task)
+
+    async def _work(self, task: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, task)
+
+    # --- the process ---------------------------------------------------------------------------------------
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a process has left its address: it runs, or was killed."""
+        return address_file(self.folder.path).is_file()
+
+    async def status(self) -> dict[str, Any] | None:
+        """What the run's process says, at most a second old; None when none runs or answers."""
+        if not self.is_up:
+            self._status = None
+            return None
+        async with self._asking:
+            if self._clock() - self._asked_ns >= STATUS_EVERY_NS:
+                self._asked_ns = self._clock()
+                try:
+                    self._status = await self._work(
+                        lambda: ask(self.folder.path, "/status", timeout_s=STATUS_TIMEOUT_S)
+                    )
+                    self._answered_ns = self._clock()
+                except NotRunning:
+                    self._status = None
+        return self._status
+
+    async def command(
+        self, path: str, body: dict[str, Any], timeout_s: float = COMMAND_TIMEOUT_S
+    ) -> dict[str, Any]:
+        """Give the run a command; it has been stored when this returns.
+
+        Raises:
+            NotRunning: no process answers.
+            UserError: it refuses.
+        """
+        self._asked_ns = 0  # what was known of it is about to change
+        return await self._work(lambda: ask(self.folder.path, path, body, timeout_s=timeout_s))
+
+    def freshness(self, at: int | None = None) -> dict[str, Any]:
+        """What to think of an answer: the record it stands at, and whether that can be trusted to be now.
+
+        A finished run is never stale.  One whose process should be there is, when neither its ledger could be
+        read nor its process answered for ten seconds, or its process does not answer when asked.
+        """
+        now = self._clock()
+        running = self.is_up
+        silent = running and self._asked_ns > 0 and self._status is None
+        old = now - self._looked_ns > STALE_NS
+        return {
+            "run": self.name,
+            "position": self.head if at is None else at,
+            "head": self.head,
+            "running": running,
+            "stale": bool(self._fault) or old or silent,
+            "fault": self._fault,
+            "checked_ns": self._looked_ns,
+        }
+
+
+def position_of(connection: sqlite3.Connection) -> int:
+    """The record views stand at."""
+    return int(connection.execute("SELECT position FROM view_source").fetchone()[0])
+
+
+class Runs:
+    """Every run that is served, by name."""
+
+    def __init__(self, folders: Sequence[Path], clock: Clock) -> None:
+        self.by_name: dict[str, ServedRun] = {}
+        for folder in folders:
+            run = ServedRun(folder, clock)
+            if run.name in self.by_name:
+                raise UserError("ui.runs", "two runs have one name", value=run.name, fix="rename a folder")
+            self.by_name[run.name] = run
+
+    def find(self, name: str, allowed: Sequence[str]) -> ServedRun:
+        """A run a caller may see; the first one where none is named.
+
+        Raises:
+            Problem: 404, there is none, or it is not for this caller; which of the two is not said.
+        """
+        seen = {one: run for one, run in self.by_name.items() if not allowed or one in allowed}
+        found = seen.get(name) if name else next(iter(seen.values()), None)
+        if found is None:
+            raise Problem(404, "run.unknown", "there is no such run", value=name)
+        return found

@@ -1,0 +1,269 @@
+// The frame: which page, which run, which record; asks, shows, follows. Law: nothing is shown without saying
+// how old it is.
+
+import { h, morph, money, percent, badge, when, count } from "./dom.js";
+import { get, whoami, renew, logout, routes, session } from "./api.js";
+import { Live } from "./live.js";
+import { Scrubber } from "./scrubber.js";
+import { askLogin, button } from "./controls.js";
+
+const PAGES = [
+  ["Trading", [["overview", "Overview"], ["grids", "Grids"], ["orders", "Orders"], ["fills", "Fills"], ["balances", "Balances"], ["market", "Market"]]],
+  ["Safety", [["risk", "Risk and halts"], ["reconciliation", "Reconciliation"], ["health", "Health"]]],
+  ["Record", [["ledger", "Ledger"], ["backtests", "Backtests"], ["config", "Configuration"]]],
+];
+const NAMES = new Set(PAGES.flatMap(([, list]) => list.map(([name]) => name)));
+const STALE_MS = 10000, REFRESH_MS = 2000;
+const $ = (id) => document.getElementById(id);
+
+class App {
+  constructor() {
+    this.run = ""; this.at = null; this.name = ""; this.parts = []; this.query = {};
+    this.asOf = null; this.now = null; this.page = null; this.answered = 0; this.asking = null; this.wanted = false;
+    this.scrubber = new Scrubber($("time"), (at, settled) => this.travel(at, settled));
+    this.live = new Live({ moved: () => this.later(), state: () => this.frame(), where: () => this.run });
+  }
+
+  async begin() {
+    theme();
+    $("menu").onclick = () => this.menu(!$("nav").classList.contains("open"));
+    $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+    $("runs").onchange = () => this.go({ run: $("runs").value, at: null });
+    $("who").onclick = () => this.person();
+    addEventListener("hashchange", () => this.follow());
+    addEventListener("keydown", (event) => { if (event.key === "Escape") this.menu(false); });
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.refresh(); });
+    this.nav();
+    this.follow(true);
+    await this.known();
+    await Promise.all([this.refresh(), this.timeline(), this.listed(), routes().catch(() => {})]);
+    this.frame();
+    this.live.begin();
+    setInterval(() => this.tick(), 1000);
+    document.documentElement.dataset.ready = "true";
+  }
+
+  async known() {
+    for (;;) {
+      try { await whoami(); break; }
+      catch (error) {
+        if (error.status !== 401) { this.trouble(error); return; }
+        try { await renew(); break; } catch { await askLogin(""); if (session.me) break; }
+      }
+    }
+    const me = session.me;
+    $("who").hidden = false;
+    $("who").textContent = `${me.username} · ${me.role}`;
+    $("who").title = me.login ? "Log out" : "Log in";
+    $("who").className = "";
+  }
+
+  async person() {
+    if (session.me && session.me.login) await logout().catch(() => {});
+    await askLogin("").then(() => this.known());
+    this.refresh();
+  }
+
+  async listed() {
+    try {
+      const told = await get("/api/pages/runs", { run: this.run });
+      this.served = told.served;
+      $("runs").replaceChildren(...told.served.map((name) => h("option", { value: name }, name)));
+      $("runs-label").hidden = told.served.length < 2;
+      $("run-name").hidden = told.served.length > 1;
+      if (this.asOf) $("runs").value = this.asOf.run;
+    } catch (error) { this.trouble(error); }
+  }
+
+  async timeline() {
+    try {
+      const told = await get("/api/pages/equity", { run: this.run });
+      this.scrubber.learn(told.as_of.head, told.places, told.points);
+      this.lined = Date.now();
+      if (!this.money || this.money.run !== this.run) this.money = { ...told, run: this.run };
+      this.frame();
+    } catch (error) { this.trouble(error); }
+  }
+
+  // --- where -------------------------------------------------------------------------------------------
+
+  follow(first = false) {
+    if (location.hash === "#content") return;
+    const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+    const [name, ...parts] = path.split("/").map(decodeURIComponent);
+    const given = Object.fromEntries(new URLSearchParams(query));
+    const run = given.run || "", at = /^\d+$/.test(given.at || "") ? Number(given.at) : null;
+    const other = run !== this.run;
+    const turned = (NAMES.has(name) ? name : "overview") !== this.name || parts.join() !== this.parts.join();
+    this.name = NAMES.has(name) ? name : "overview"; this.parts = parts; this.run = run; this.at = at;
+    delete given.run; delete given.at;
+    this.query = given;
+    if (other || first) this.scrubber.at = at; else if (at !== this.scrubber.at) this.scrubber.set(at);
+    this.menu(false); this.marked();
+    if (first) return;
+    if (other) { this.asOf = this.now = this.money = null; this.timeline(); this.live.again(); }
+    this.refresh();
+    if (turned && !document.querySelector("dialog[open]")) { $("content").focus({ preventScroll: true }); scrollTo(0, 0); }
+  }
+
+  hash({ page = this.name, parts = page === this.name ? this.parts : [], run = this.run, at = this.at, query = {} } = {}) {
+    const given = new URLSearchParams({ ...query, ...(run ? { run } : {}), ...(at !== null ? { at } : {}) }).toString();
+    return `#/${[page, ...parts].map(encodeURIComponent).join("/")}${given ? "?" + given : ""}`;
+  }
+
+  go(where) { location.hash = this.hash(where); }
+
+  travel(at, settled) {
+    this.at = at;
+    history.replaceState(null, "", this.hash({ query: this.query }));
+    this.marked(); this.frame();
+    this.settled = settled;
+    this.refresh(settled);
+  }
+
+  nav() {
+    $("nav").replaceChildren(h("ul", {}, PAGES.flatMap(([group, list]) => [h("li", { class: "of" }, group),
+      ...list.map(([name, title]) => h("li", {}, h("a", { href: `#/${name}`, "data-page": name }, h("span", {}, title), h("span", { class: "mark" }))))])));
+  }
+
+  marked() {
+    for (const link of $("nav").querySelectorAll("a")) {
+      link.href = this.hash({ page: link.dataset.page, parts: [] });
+      if (link.dataset.page === this.name) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    }
+  }
+
+  menu(open) {
+    $("nav").classList.toggle("open", open);
+    $("menu").setAttribute("aria-expanded", String(open));
+    if (open) $("nav").querySelector("a").focus();
+  }
+
+  // --- what --------------------------------------------------------------------------------------------
+
+  later() {
+    if (this.at !== null || document.hidden) { this.frame(); return; }
+    if (this.waiting) return;
+    this.waiting = setTimeout(() => { this.waiting = 0; this.refresh(); }, Math.max(0, REFRESH_MS - (Date.now() - this.answered)));
+  }
+
+  // One question at a time; while one is on its way the latest wish waits.
+  async refresh() {
+    if (this.asking) { this.wanted = true; return; }
+    this.asking = true;
+    const key = `${this.name}/${this.parts.join("/")}`, began = performance.now();
+    try {
+      if (!this.page || this.page.key !== key) {
+        const made = await import(`./pages/${this.name === "grids" && this.parts.length ? "grid" : this.name}.js`);
+        if (this.page && this.page.close) this.page.close();
+        this.page = { key, ...made.page(this) };
+        document.title = `${this.page.title} – grinder`;
+        $("page").replaceChildren(h("p", { class: "muted" }, "Loading…"));
+        delete document.documentElement.dataset.shown;
+      }
+      const page = this.page, asked = { run: this.run, at: this.at };
+      const told = await get(page.path, { ...asked, ...(page.query ? page.query() : {}) });
+      if (page === this.page) {
+        this.asOf = told.as_of; this.answered = Date.now(); this.failure = null;
+        if (told.account) this.money = { ...told, run: this.run };
+        if (this.at === null && told.now !== undefined) this.now = told.now;
+        page.told = told;
+        this.draw();
+        if (page.after) page.after(told);
+        document.documentElement.dataset.shown = key;
+        document.documentElement.dataset.took = String(Math.round(performance.now() - began));
+        document.documentElement.dataset.at = String(this.at ?? told.as_of.position);
+      }
+    } catch (error) { await this.trouble(error); }
+    this.asking = null;
+    this.frame();
+    if (this.wanted) { this.wanted = false; this.refresh(); }
+  }
+
+  draw() {
+    const fresh = h("div", { id: "page" });
+    const made = this.page.draw(this.page.told, this);
+    fresh.append(...(Array.isArray(made) ? made.flat().filter(Boolean) : [made]));
+    morph($("page"), fresh);
+  }
+
+  async trouble(error) {
+    if (error.status === 401) {
+      await renew().catch(() => askLogin("Your session has ended."));
+      if (session.me) { this.known(); this.wanted = true; }
+      return;
+    }
+    this.failure = error;
+    if (error.status === undefined) document.documentElement.dataset.error = String(error.stack || error);
+    if (this.page && !this.page.told) $("page").replaceChildren(h("p", { class: "empty" }, error.message));
+    this.frame();
+  }
+
+  tick() {
+    if (this.asOf && this.asOf.running && this.at === null && Date.now() - this.answered > 4 * REFRESH_MS) this.refresh();
+    else if (this.failure && Date.now() - session.lastHeard > 3000) this.refresh();
+    if (this.asOf && this.asOf.running && !document.hidden && Date.now() - (this.lined || 0) > 30000) this.timeline();
+    this.frame();
+  }
+
+  // --- the frame ---------------------------------------------------------------------------------------
+
+  stale() {
+    if (!this.asOf || this.at !== null) return "";
+    const age = Math.round((Date.now() - this.answered) / 1000);
+    if (this.asOf.running && Date.now() - this.answered > STALE_MS) return `The figures are ${age} s old: the server does not answer.`;
+    return this.asOf.stale ? "The run does not answer: these are the last figures known." : "";
+  }
+
+  frame() {
+    const stale = this.stale(), of = this.asOf, money = this.money;
+    document.body.classList.toggle("stale", Boolean(stale));
+    $("run-name").textContent = of ? of.run : "";
+    if (of && $("runs").value !== of.run) $("runs").value = of.run;
+    const [text, kind] = this.at !== null ? ["past", "past"] : !of ? ["connecting", ""] : stale ? ["stale", "bad"] : !of.running ? ["ended", ""]
+      : this.now && this.now.halted ? ["halted", "bad"] : this.now && (this.now.pauses || []).length ? ["paused", "warning"] : [this.live.up ? "live" : "live, polling", "good"];
+    if ($("state").textContent !== text) $("state").textContent = text;
+    $("state").className = `badge ${kind}`;
+    if (money) morph($("head-figures"), h("span", {}, ...headFigures(money)));
+    const notes = [];
+    if (this.at !== null && of) notes.push(h("div", { class: "notice past" }, h("b", {}, `You look at record ${count(this.at)}`),
+      `${this.scrubber.time(this.at) ? when(this.scrubber.time(this.at)) + " UTC" : ""}: every figure is as it was then.`, h("button", { onclick: () => this.scrubber.go(null) }, "Back to now")));
+    if (stale) notes.push(h("div", { class: "notice bad" }, h("b", {}, "Stale"), stale));
+    if (this.failure) notes.push(h("div", { class: "notice bad" }, h("b", {}, "No answer"), this.failure.message, this.failure.fix || ""));
+    if (this.now && this.now.halted && this.at === null) notes.push(h("div", { class: "notice bad" }, h("b", {}, "Trading is halted"), this.now.halted, button(this, "reset")));
+    morph($("notice"), h("div", {}, ...notes));
+    morph($("controls"), h("span", {}, ...["resume", "pause", "kill"].map((one) => button(this, one))));
+    if (of && (of.head !== this.scrubber.head)) this.scrubber.learn(of.head);
+    document.documentElement.dataset.live = this.live.up ? String(this.live.seq) : "";
+  }
+
+  say(text, bad = false) {
+    $("said").textContent = text;
+    const note = h("div", { class: `notice ${bad ? "" : "past"}` }, text);
+    $("content").prepend(note);
+    setTimeout(() => note.remove(), 6000);
+  }
+}
+
+function headFigures({ account, total, limits }) {
+  const quote = (account || {}).quote || "";
+  if (!total || total.equity_end === undefined || total.equity_end === null) return [];
+  const one = (name, value) => h("span", {}, h("small", {}, name), h("b", {}, value));
+  return [one(`Equity ${quote}`, money(total.equity_end)), one("Grid profit", money(total.grid_profit, { signed: true })),
+    one("Drawdown", percent((limits || {}).session_drawdown_ppm))];
+}
+
+function theme(wanted) {
+  if (wanted) localStorage.setItem("theme", wanted);
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const chosen = wanted || localStorage.getItem("theme");
+  document.documentElement.dataset.theme = chosen || (system.matches ? "dark" : "light");
+  system.onchange = () => theme();
+  dispatchEvent(new Event("resize"));
+  window.dispatchEvent(new CustomEvent("theme"));
+}
+
+addEventListener("error", (event) => { document.documentElement.dataset.error = event.message; });
+const app = new App();
+addEventListener("theme", () => { if (app.page && app.page.after && app.page.told) app.page.after(app.page.told); app.scrubber.draw(); });
+app.begin();
