@@ -32,8 +32,8 @@ bench: $(STAMP)  ## the figures of docs/benchmarks.md, as ratios in one run
 soak: $(STAMP)  ## the seeded simulation on many seeds: make soak SEEDS=2000 FROM=0
 	$(BIN)/python tests/live/chaos.py $(or $(FROM),0) $$(($(or $(FROM),0) + $(or $(SEEDS),2000)))
 
-soak-memory: $(STAMP)  ## growth of a paper run's memory over months of its market: make soak-memory HOURS=2000
-	$(BIN)/python tests/faults/memory_soak.py $(or $(HOURS),2000) $(or $(SPEED),40000)
+soak-memory: $(STAMP)  ## growth of a paper run's memory over months of its market: make soak-memory HOURS=500
+	$(BIN)/python tests/faults/memory_soak.py $(or $(HOURS),500) $(or $(SPEED),40000)
 
 lock:  ## pin every dependency again, with hashes
 	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \

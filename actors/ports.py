@@ -114,6 +114,8 @@ class Capabilities:
         ids_unique_for_ever: a client order id is refused even after its order ended.
         positions: it has perpetual positions.
         cancel_all: most orders of a symbol can be cancelled by one request.
+        order_rate: order requests the exchange takes in a time, as (requests, seconds); (0, 0) where it does
+            not say.
     """
 
     place_batch: int = 1
@@ -125,6 +127,7 @@ class Capabilities:
     ids_unique_for_ever: bool = False
     positions: bool = False
     cancel_all: bool = False
+    order_rate: tuple[int, int] = (0, 0)
 
 
 @attrs.frozen(kw_only=True)

@@ -28,7 +28,7 @@ class ExitStatus(IntEnum):
     NOT_STORED = 7
     """The ledger could not be written: the run stopped at once, with its memory ahead of the ledger."""
     GAVE_UP = 8
-    """A run kept failing and is left down; its orders were cancelled as far as the exchange could be asked."""
+    """A run kept failing and stays down; its orders were cancelled as far as the exchange answered."""
     EXCHANGE = 9
     """The exchange could not be reached, or did not answer as it must; trying again may help."""
 

@@ -57,7 +57,9 @@ def _into_pdb(stepper: Any) -> ExitStatus:
     from grinder.inspection.telling import told
 
     click.echo(f"{stepper.heading()}\npdb in its decide: s steps in, c goes on, q leaves")
-    same = stop_in_decide(stepper.records, stepper.position, sys.stdin, sys.stdout, told("replaying", False))
+    # A person at the keys gets the line editing that pdb brings when it is given no streams.
+    streams = (None, None) if sys.stdin.isatty() else (sys.stdin, sys.stdout)
+    same = stop_in_decide(stepper.records, stepper.position, *streams, told("replaying", False))
     click.echo("decided the same as the ledger holds" if same else "did not decide what the ledger holds")
     return ExitStatus.DONE if same else ExitStatus.DIVERGED
 
@@ -67,8 +69,9 @@ def _scripted(stepper: Any, as_json: bool) -> ExitStatus:
     status = ExitStatus.DONE
     if not as_json:
         _say(stepper.shown())
-    for line in sys.stdin:
-        if not line.strip() or line.lstrip().startswith("#"):
+    typed = (one for line in sys.stdin if not line.lstrip().startswith("#") for one in line.split(";"))
+    for line in typed:
+        if not line.strip():
             continue
         from grinder.inspection.stepper import EnterDecide, Leave
 

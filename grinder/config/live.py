@@ -61,12 +61,13 @@ class Live:
             at_most=60_000,
         ),
     )
-    requests: int = field(
-        default=0,
+    requests: int | None = field(
+        default=None,
         metadata=about(
             "Most order requests in any window of `request_window_seconds`; 0 is no limit of ours.",
             unit="requests",
             example=50,
+            default_text="the exchange's own rate, a fifth of it for cancels only",
             at_least=0,
             at_most=1_000_000,
         ),

@@ -66,8 +66,8 @@ live:
   stale_seconds: 20            # a stream silent for longer is renewed; no new order leaves meanwhile
   dead_man_seconds: 60         # the exchange cancels everything after this long without us; 0 never
   clock_drift_ms: 1000         # largest difference from the exchange's clock
-  requests: 0                  # most order requests in the window; 0 is no limit of ours
-  request_reserve: 0           # how many of them only cancels may use
+  # requests: 50               # most order requests in the window; left out, the exchange's own rate
+  # request_reserve: 10        # how many of them only cancels may use
   request_window_seconds: 10
   drain_seconds: 5             # how long a stop waits for what is under way
   disk_free_mb: 256            # with less room no new order leaves

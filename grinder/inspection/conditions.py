@@ -20,7 +20,7 @@ from grinder.errors import UserError
 from grinder.inspection.amounts import Scales
 from grinder.inspection.records import Records, when
 
-_TERM = re.compile(r"\s*([A-Za-z_][A-Za-z_.]*)\s*(<=|>=|!=|=|<|>|~)\s*(.+?)\s*")
+_TERM = re.compile(r"\s*([A-Za-z_][A-Za-z_.]*)\s*(<=|>=|!=|=|<|>|~)\s*([^=<>!~\s].*?)\s*")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,

@@ -7,13 +7,11 @@ that core writes goes nowhere.  It decides from the recorded inputs alone, so it
 from __future__ import annotations
 
 import pdb
-from bdb import BdbQuit
 from collections.abc import Callable
 from typing import Any, TextIO
 
 from actors.core import Core
 from actors.records import LedgerRow
-from actors.sequencer import CoreFailure
 from domain.codec import decode
 from grinder.errors import UserError
 from grinder.inspection.records import Records
@@ -77,19 +75,17 @@ def _learn_stopping(core: Core, first: LedgerRow, row: LedgerRow, debugger: pdb.
     actor: Any = core._actors[row.stream]
     receive, decide = actor.on_receive, actor._decide
 
+    def deciding(*given: Any) -> Any:
+        # None: the person left the debugger; nothing was decided, and what follows does not matter.
+        return debugger.runcall(decide, *given) or ()
+
     def stopping(message: tuple[int, Any]) -> None:
         if message[0] == row.cause:
-            actor._decide = lambda *given: debugger.runcall(decide, *given)
+            actor._decide = deciding
         try:
             receive(message)
         finally:
             actor._decide = decide
 
     actor.on_receive = stopping
-    try:
-        core.learn(decode(first.topic, first.state), first.ts_ns)
-    except CoreFailure as failure:
-        if not isinstance(failure.__cause__, BdbQuit):
-            raise
-    except BdbQuit:
-        return
+    core.learn(decode(first.topic, first.state), first.ts_ns)

@@ -207,7 +207,7 @@ class Screen:
         step = self.stepper
         live = "  FOLLOWING" if step.following else ""
         stops = f"  {len(step.breaks)} breakpoints" if step.breaks else ""
-        lines = [Text(f" {self.title}  {step.heading()}{live}{stops}".ljust(width), style="reverse")]
+        lines = [Text(f" {step.heading()}{live}{stops}  {self.title}".ljust(width), style="reverse")]
         first, *rest = step.about()
         lines.append(Text(first, style="bold cyan"))
         for line in rest:

@@ -1,8 +1,8 @@
 """What follows from an error, by its class.
 
 Law: a critical error is told and latches the kill switch.  A stream that cannot be brought back pauses
-trading until it is back.  What comes again and again pauses trading until the operator has looked.  Everything
-else is counted and gone on from.  A count begins anew after five minutes without its kind, and that of a
+trading until it is back.  What comes again and again pauses trading until the operator has looked.  All else
+is counted and gone on from.  A count begins anew after five minutes without its kind, and that of a
 connection with the next success.
 """
 
@@ -79,7 +79,7 @@ class ErrorActions:
             self._learn(HaltTrading(reason=alert.kind))
 
     def failed(self, error: ExchangeError) -> None:
-        """A request failed: counted.  What follows is the session's: it holds back, asks or opens the circuit."""
+        """A request failed: counted.  The session holds back, asks again or opens the circuit."""
         self._count(type(error).__name__)
 
     def answered(self) -> None:

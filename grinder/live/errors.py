@@ -30,7 +30,13 @@ ORDINARY_TEXTS = ("never sent", "immediately match", "post only", "post-only")
 """Words of refusals that belong to trading: an order of ours that never left, or one the market overtook."""
 
 
+HANDLED_REASONS = ("rate_limited", "clock_skewed", "authentication", "unavailable")
+"""Refusals with an answer of their own: a time to wait, a clock to measure, a circuit that opens."""
+
+
 def _is_ordinary(report: Record) -> bool:
+    if getattr(report, "reason", "") in HANDLED_REASONS:
+        return True
     text = str(getattr(report, "text", "")).lower()
     return any(words in text for words in ORDINARY_TEXTS)
 

@@ -197,8 +197,8 @@ def _rows(symbol: str, ticks: Ticks, after_ns: int) -> Iterator[tuple[int, str, 
 class QuotesToRows:
     """Turns an exchange's public signals into rows of a market.
 
-    It is a `Listener` before another one: everything goes on to that as well, frames and signals as they came,
-    so that the run hears of the market from the exchange itself and not from the simulated one.
+    It is a `Listener` before another one: everything goes on to that as well, frames and signals as they
+    came, so that the run hears of the market from the exchange itself and not from the simulated one.
     """
 
     def __init__(self, deliver: Deliver, clock: Clock, onward: Listener) -> None:

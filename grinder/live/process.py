@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import attrs
+
 from actors.sequencer import CoreFailure
 from domain.inputs import PORTFOLIO
 from grinder.collecting import rare_collections
@@ -31,11 +33,11 @@ from grinder.live.clock import Clock, FastLoop, LoopClock, RealClock
 from grinder.live.feeds import parse_feed
 from grinder.live.rebuild import Rebuilt, rebuild
 from grinder.live.run import LiveRun
-from grinder.live.spec import PAPER, RunSpec, read_spec
+from grinder.live.spec import LIVE, PAPER, TESTNET, RunSpec, read_spec
 from grinder.live.watching import Watching
 from grinder.log import configure, keep_in_file, logger
 from grinder.run_folder import RunFolder
-from grinder.secrets import Credentials, account_name, refuse_test_key, require
+from grinder.secrets import Credentials, account_name, look_up, refuse_test_key, require
 
 OF_RISK = (PORTFOLIO,)
 """Actors after whose failure a run is not started again by itself."""
@@ -73,6 +75,10 @@ def credentials_for(config: Config, mode: str) -> Credentials:
     account = config.account
     name = account.connector if account.exchange is Exchange.OTHER else account.exchange.value
     found = require(account_name(name, mode), os.environ)
+    if mode == LIVE:
+        kept = look_up(account_name(name, TESTNET), os.environ)
+        if kept is not None and kept.key == found.key:
+            found = attrs.evolve(found, purpose=kept.purpose)  # also kept as the key of the test network
     refuse_test_key(found, mode)
     return found
 

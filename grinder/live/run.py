@@ -23,7 +23,6 @@ from domain.inputs import (
     ReconciliationReport,
     ResumeTrading,
     RunReport,
-    SetRequestBudget,
     StreamReport,
 )
 from domain.instrument import LINEAR
@@ -52,6 +51,7 @@ from grinder.live.session import LiveSession, SessionSettings
 from grinder.live.spec import PAPER, RunSpec
 from grinder.live.status import core_status
 from grinder.live.stopping import Stop, stop
+from grinder.live.terms import request_budget
 from grinder.live.watching import Watching
 from grinder.log import logger
 from grinder.run_folder import RunFolder
@@ -274,13 +274,14 @@ class LiveRun:
             opening = await self.account.opening(self.spec.ledger_id)
             for command in opening.commands:
                 self.learn(command)
-            live = self.spec.config.live
-            if live.requests:
-                window_ns = live.request_window_seconds * NS
-                reserve = min(live.request_reserve, live.requests - 1)
-                self.learn(SetRequestBudget(requests=live.requests, reserve=reserve, window_ns=window_ns))
-            await self.loop_core.durable(self.core.position)
         self.connector = self.account.connect(self.books())
+        budget = request_budget(self.spec.config.live, self.connector.capabilities)
+        now = self.books().budget
+        if (budget.requests, budget.window_ns) != (
+            (now.requests, now.window_ns) if now else (0, budget.window_ns)
+        ):
+            self.learn(budget)
+        await self.loop_core.durable(self.core.position)
 
     async def _start_session(self) -> None:
         assert self.connector is not None

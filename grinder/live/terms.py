@@ -11,9 +11,11 @@ from decimal import ROUND_FLOOR, Decimal
 
 import attrs
 
-from actors.ports import InstrumentRules
+from actors.ports import Capabilities, InstrumentRules
+from domain.inputs import SetRequestBudget
 from domain.instrument import LINEAR
 from grinder.config import Account, Config, Instrument, InstrumentKind
+from grinder.config.live import Live
 from grinder.errors import ConfigError
 from grinder.scaling import FEWEST_DECIMALS
 
@@ -117,3 +119,18 @@ def with_balances(config: Config, held: Mapping[str, Decimal]) -> Config:
 
 def _floored(amount: Decimal) -> Decimal:
     return amount.quantize(_FINEST, rounding=ROUND_FLOOR).normalize() + Decimal(0)
+
+
+RESERVE_PART = 5
+"""One in this many requests of an exchange's own rate is kept for cancels."""
+
+
+def request_budget(live: Live, can: Capabilities) -> SetRequestBudget:
+    """Requests a run allows itself: as configured, else as the exchange says, a fifth of it for cancels."""
+    requests, seconds = can.order_rate
+    reserve = requests // RESERVE_PART
+    if live.requests is not None:
+        requests, seconds, reserve = live.requests, live.request_window_seconds, live.request_reserve
+    return SetRequestBudget(
+        requests=requests, reserve=min(reserve, max(requests - 1, 0)), window_ns=seconds * 10**9
+    )

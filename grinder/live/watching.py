@@ -20,7 +20,6 @@ from grinder.ledger.reading import connect
 from grinder.live.listening import NoTape, Tape
 from grinder.live.measuring import Measured
 from grinder.live.spec import RunSpec
-from grinder.log import logger
 from grinder.observation.alerts import Alert, Alerts, LogSink
 from grinder.observation.books import show_books
 from grinder.observation.budgets import Budgets

@@ -124,7 +124,11 @@ class WebServer:
                 value=f"{self.settings.host}:{self.settings.port}",
                 fix="choose another --port, or look at the certificate",
             ) from error
-        self._following = [asyncio.create_task(run.follow(), name=f"follow {run.name}") for run in runs]
+        self._following = [
+            asyncio.create_task(work(), name=f"{work.__name__} {run.name}")
+            for run in runs
+            for work in (run.follow, run.watch)
+        ]
         address: Any = runner.addresses[0]
         host = f"[{address[0]}]" if ":" in str(address[0]) else address[0]
         return f"{'https' if self.settings.tls else 'http'}://{host}:{address[1]}"

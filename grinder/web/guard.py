@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -19,6 +20,7 @@ import orjson
 from aiohttp import web
 
 from grinder.errors import UserError
+from grinder.log import logger
 from grinder.web.access.tokens import Refused
 from grinder.web.call import NOBODY, Call, Principal, Services
 from grinder.web.limits import Allowance
@@ -269,6 +271,10 @@ async def _pass(request: web.Request, services: Services, route: Route) -> web.S
         answer = refused(call, problem)
     except UserError as error:
         answer = refused(call, problem_of(error))
+    except sqlite3.Error as error:
+        # Views or the database of access: a decision that cannot be written down is not taken.
+        logger().error("a request failed", route=route.name, fault=str(error))
+        answer = json_answer(503, {"detail": "a database is not available", "code": "api.database"})
     answer.headers["X-Request-Id"] = call.correlation_id
     if allowance is not None and not answer.prepared:
         answer.headers.update(allowance.headers())

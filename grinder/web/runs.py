@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 
 from grinder.errors import UserError
 from grinder.ledger.reading import connect
-from grinder.live.asking import NotRunning, ask
+from grinder.live.asking import ask
 from grinder.live.places import address_file
 from grinder.log import logger
 from grinder.run_folder import RunFolder
@@ -31,6 +31,7 @@ LOOK_EVERY_S: Final = 0.25
 STALE_NS: Final = 10 * NS
 STATUS_EVERY_NS: Final = NS
 STATUS_TIMEOUT_S: Final = 3.0
+WATCH_EVERY_NS: Final = 4 * NS
 COMMAND_TIMEOUT_S: Final = 10.0
 
 Clock = Callable[[], int]
@@ -43,7 +44,6 @@ class ServedRun:
     Attributes:
         name: what requests call it.
         head: position the views stand at; what is shown never goes beyond.
-        moved: set whenever `head` has moved; who waits clears nothing, see `changed`.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -53,7 +53,7 @@ class ServedRun:
         self.head = 0
         self._clock = clock
         self._looked_ns = 0
-        self._answered_ns = 0
+        self._silent = False
         self._status: dict[str, Any] | None = None
         self._asked_ns = 0
         self._asking = asyncio.Lock()
@@ -74,6 +74,13 @@ class ServedRun:
                 prepared = await self._prepare()
             prepared = prepared or self.head != before
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def watch(self) -> None:
+        """Ask the process now and then, so that one that hangs is noticed though nobody looks."""
+        while True:
+            if self._clock() - self._asked_ns >= WATCH_EVERY_NS:
+                await self.status()
+            await asyncio.sleep(1.0)
 
     async def look(self) -> None:
         """Bring the views to the ledger's end, once."""
@@ -131,7 +138,7 @@ class ServedRun:
         Raises:
             Problem: 404, the ledger has no such record yet; 503, there are no views.
         """
-        if at is None or at == self.head:
+        if at is None:
             return await self._work(lambda: self._ask_views(question))
         if at > self.head:
             raise Problem(404, "ledger.position", "the ledger has no such record", value=str(at),
@@ -178,9 +185,10 @@ class ServedRun:
                     self._status = await self._work(
                         lambda: ask(self.folder.path, "/status", timeout_s=STATUS_TIMEOUT_S)
                     )
-                    self._answered_ns = self._clock()
-                except NotRunning:
+                    self._silent = False
+                except UserError:
                     self._status = None
+                    self._silent = True
         return self._status
 
     async def command(
@@ -203,7 +211,7 @@ class ServedRun:
         """
         now = self._clock()
         running = self.is_up
-        silent = running and self._asked_ns > 0 and self._status is None
+        silent = running and self._silent
         old = now - self._looked_ns > STALE_NS
         return {
             "run": self.name,

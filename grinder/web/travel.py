@@ -30,7 +30,7 @@ T = TypeVar("T")
 STEP: Final = 4000
 """Records between two snapshots, at first."""
 
-MOST_SNAPSHOTS: Final = 64
+MOST_SNAPSHOTS: Final = 128
 MOST_BYTES: Final = 512 * 1024 * 1024
 MOST_RECENT: Final = 8
 """Positions held ready in memory: whoever looks at one asks several questions about it."""

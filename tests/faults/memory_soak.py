@@ -25,7 +25,7 @@ from live_runs import SETTINGS  # noqa: E402
 
 from domain.record import Record  # noqa: E402
 from grinder.errors import ExitStatus  # noqa: E402
-from grinder.live.run import TRADING, LiveRun  # noqa: E402
+from grinder.live.run import LiveRun  # noqa: E402
 
 ROWS_PER_HOUR = 5_000
 SAMPLES_PER_HOUR = 60
@@ -71,8 +71,9 @@ class Sampler:
             self.inputs += 1
             assert self.run is not None
             now = self.run.clock()
-            # At the end of a run its market is let go of, which would hide what has grown.
-            if now >= self.next_ns and self.run.phase == TRADING:
+            feed = self.run.tasks.get("feed 0")
+            # A market that has ended is let go of, which would hide what has grown.
+            if now >= self.next_ns and feed is not None and not feed.done():
                 self.next_ns = now + 3_600 * 10**9 // SAMPLES_PER_HOUR
                 self.points.append((now / 3.6e12, self.inputs, resident_mb()))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from fault_runs import paper_spec
 from live_runs import REPO, status_of, wait_for
 
@@ -77,6 +78,7 @@ def is_trading(run: Path) -> bool:
     return bool(status_of(run).get("phase") == "trading")
 
 
+@pytest.mark.slow
 def test_a_ledger_that_another_program_writes_to_ends_the_run_after_a_bounded_wait(tmp_path: Path) -> None:
     """One run meets the lock at its start, the other in the middle; the latter goes on when it is free."""
     late, early = prepared(tmp_path / "late"), prepared(tmp_path / "early")

@@ -189,3 +189,18 @@ def test_errors_of_several_kinds_or_far_apart_do_not_pause() -> None:
         world.now += 7 * 10**9
         world.tally.learned(rejected(number))
     assert world.learned == []
+
+
+def test_a_failing_risk_actor_ends_the_process_with_the_status_after_which_nobody_starts_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from grinder.live import process
+
+    def failing(path: Path, *, supervised: bool) -> ExitStatus:
+        raise CoreFailure(path.name, ValueError("a limit is broken"))
+
+    monkeypatch.setattr(process, "run_process", failing)
+    monkeypatch.setattr(process, "configure", lambda verbose, as_json: None)
+    assert process.main(["portfolio"]) == ExitStatus.GAVE_UP
+    with pytest.raises(CoreFailure):
+        process.main(["symbol"])

@@ -30,8 +30,16 @@ OPTIONS = (
     "--remote-allow-origins=*",
 )
 
-KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "ArrowUp": 38, "ArrowDown": 40,
-        "Home": 36, "End": 35, " ": 32}  # fmt: skip
+KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+}
 
 
 class Browser:
@@ -42,16 +50,26 @@ class Browser:
         self.size = size
         self.console: list[str] = []
         self.requests: list[str] = []
+        self.sent: list[str] = []
         self.timings: dict[str, float] = {}
         self._number = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
     async def __aenter__(self) -> Browser:
         assert BINARY is not None
-        command = [BINARY, *OPTIONS, f"--user-data-dir={self.profile}", f"--window-size={self.size[0]},{self.size[1]}"]
-        self._process = subprocess.Popen([*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [
+            BINARY,
+            *OPTIONS,
+            f"--user-data-dir={self.profile}",
+            f"--window-size={self.size[0]},{self.size[1]}",
+        ]
+        self._process = subprocess.Popen(
+            [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         port_file = self.profile / "DevToolsActivePort"
-        await self._until(lambda: port_file.is_file() and "\n" in port_file.read_text(), 20, "the browser starts")
+        await self._until(
+            lambda: port_file.is_file() and "\n" in port_file.read_text(), 20, "the browser starts"
+        )
         port = port_file.read_text().splitlines()[0]
         self._session = aiohttp.ClientSession()
         async with self._session.get(f"http://127.0.0.1:{port}/json") as answer:
@@ -94,14 +112,21 @@ class Browser:
                 waiting = self._waiting.pop(told["id"])
                 if not waiting.done():
                     waiting.set_result(told.get("result", told))
-            elif told["method"] == "Runtime.consoleAPICalled" and told["params"]["type"] in ("error", "warning"):
+            elif told["method"] == "Runtime.consoleAPICalled" and told["params"]["type"] in (
+                "error",
+                "warning",
+            ):
                 self.console.append(str(told["params"]["args"]))
             elif told["method"] == "Runtime.exceptionThrown":
                 self.console.append(str(told["params"]["exceptionDetails"])[:800])
             elif told["method"] == "Log.entryAdded":
-                self.console.append(f"{told['params']['entry']['text']} {told['params']['entry'].get('url', '')}")
+                self.console.append(
+                    f"{told['params']['entry']['text']} {told['params']['entry'].get('url', '')}"
+                )
             elif told["method"] == "Network.requestWillBeSent":
                 self.requests.append(told["params"]["request"]["url"])
+            elif told["method"] == "Network.webSocketFrameSent":
+                self.sent.append(told["params"]["response"]["payloadData"])
             elif told["method"] == "Network.webSocketCreated":
                 self.requests.append(told["params"]["url"])
 
@@ -125,8 +150,12 @@ class Browser:
         """Wait until an expression is true in the page; its value."""
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
-            found = await self.run(script)
-            if found:
+            # Between two documents there is none.
+            told = await self.call(
+                "Runtime.evaluate", expression=f"document.body ? ({script}) : null", returnByValue=True
+            )
+            found = told.get("result", {}).get("value")
+            if found and "exceptionDetails" not in told:
                 return found
             await asyncio.sleep(0.03)
         text = await self.run("document.body.innerText.slice(0, 1500)")
@@ -141,7 +170,7 @@ class Browser:
         code = KEYS.get(key, ord(key[0].upper()))
         given = {"key": key, "code": key, "windowsVirtualKeyCode": code, "nativeVirtualKeyCode": code}
         text = text or ("\r" if key == "Enter" else key if len(key) == 1 else "")
-        await self.call("Input.dispatchKeyEvent", type="keyDown", **given, **({"text": text} if text else {}))
+        await self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **given, **({"text": text} if text else {}))
         await self.call("Input.dispatchKeyEvent", type="keyUp", **given)
 
     async def click(self, selector: str) -> None:
@@ -154,7 +183,9 @@ class Browser:
         )
         assert box[2] > 0, f"{selector} is not visible"
         for kind in ("mousePressed", "mouseReleased"):
-            await self.call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+            await self.call(
+                "Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1
+            )
 
     async def resize(self, width: int, height: int, *, phone: bool = False) -> None:
         """Make the window so large."""

@@ -150,12 +150,12 @@ def test_the_file_is_made_for_its_owner_alone_and_replaced_in_one_step(file: Pat
 def test_a_file_others_can_reach_is_refused_with_its_mode_and_the_fix(file: Path, mode: int) -> None:
     write_entry(file, "okx", Credentials(KEY, SECRET, PASSPHRASE))
     file.chmod(mode)
-    with pytest.raises(EnvironmentFault) as found:
+    with pytest.raises(SecretsError) as found:
         look_up("okx", environment(), file=file)
     assert found.value.code == "secrets.file_mode"
     assert found.value.value == f"mode {mode:04o}"
     assert found.value.fix == f"chmod 600 {file}"
-    with pytest.raises(EnvironmentFault):
+    with pytest.raises(SecretsError):
         write_entry(file, "okx", None)
 
 
@@ -170,7 +170,7 @@ def test_a_strict_file_is_read(file: Path, mode: int) -> None:
 def test_a_file_of_somebody_else_is_refused(file: Path) -> None:
     write_entry(file, "okx", Credentials(KEY, SECRET, PASSPHRASE))
     os.chown(file, 12345, -1)
-    with pytest.raises(EnvironmentFault) as found:
+    with pytest.raises(SecretsError) as found:
         look_up("okx", environment(), file=file)
     assert found.value.code == "secrets.file_owner"
 
@@ -276,11 +276,12 @@ def test_what_is_incomplete_is_refused(tmp_path: Path, account: str, lines: str,
     assert not (tmp_path / "s").exists()
 
 
-def test_a_careless_file_ends_the_command_with_the_status_of_the_machine(tmp_path: Path) -> None:
+def test_a_careless_file_is_refused_by_the_command_as_what_the_user_has_to_mend(tmp_path: Path) -> None:
     called(tmp_path, "set", "bybit", "--stdin", given=f"{KEY}\n{SECRET}\n")
     (tmp_path / "s" / "secrets.json").chmod(0o644)
-    found = called(tmp_path, "list", status=int(ExitStatus.ENVIRONMENT))
+    found = called(tmp_path, "list", status=int(ExitStatus.USAGE))
     assert found["error"]["code"] == "secrets.file_mode"
+    assert found["error"]["fix"].startswith("chmod 600 ")
 
 
 def test_the_keyring_is_imported_only_when_it_is_asked() -> None:

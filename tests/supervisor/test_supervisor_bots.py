@@ -85,6 +85,14 @@ def test_an_end_that_a_restart_would_not_mend_is_final(world: World, status: int
     assert world.cancelled("one") is (status in (3, 4))
 
 
+def test_a_run_whose_risk_actor_failed_stays_down_at_once_with_its_orders_cancelled(world: World) -> None:
+    bot = world.bot("one", f"raise SystemExit({int(ExitStatus.GAVE_UP)})")
+    assert ended(bot) == ExitStatus.GAVE_UP
+    assert bot.back_off.restarts == 0
+    assert world.cancelled("one")
+    assert world.told == [("CRITICAL", "risk_failed")]
+
+
 def test_a_crash_is_started_again_and_told(world: World) -> None:
     program = (
         "import os, pathlib, sys; p = pathlib.Path(sys.argv[1]) / 'n'; n = p.exists(); p.touch(); "

@@ -1,4 +1,4 @@
-"""Who may do what: one-time codes, passwords, tokens, locks, the audit log, and users from the command line."""
+"""Who may do what: one-time codes, passwords, tokens, locks, the audit log, users on the command line."""
 
 from __future__ import annotations
 
@@ -210,7 +210,9 @@ def test_the_audit_log_can_only_grow_and_a_change_below_the_product_is_located(s
 # --- the database and the command line ---------------------------------------------------------------------
 
 
-def test_a_database_others_can_read_or_that_is_something_else_is_refused(tmp_path: Path, clock: Clock) -> None:
+def test_a_database_others_can_read_or_that_is_something_else_is_refused(
+    tmp_path: Path, clock: Clock
+) -> None:
     path = tmp_path / "access.db"
     AccessStore(path, clock).close()
     assert not path.stat().st_mode & 0o077

@@ -1,4 +1,4 @@
-"""Bad input to the API and to the webhook: a row each of the table of promises, and nothing partly applied."""
+"""Bad input to the API and the webhook: a row each of the table of promises, and nothing partly applied."""
 
 from __future__ import annotations
 
@@ -147,7 +147,8 @@ def raw(text: bytes) -> Callable[[], bytes]:
 WEBHOOK_ROWS: list[Row] = [
     ("missing token", body_of(id="a1"), {"headers": {}}, 401, "webhook.refused"),
     ("wrong token", body_of(id="a2"), {"headers": {}, "path": "/api/tv-alert/wrong"}, 401, "webhook.refused"),
-    ("wrong signature", body_of(id="a3"), {"headers": {"X-Webhook-Signature": "0" * 64}}, 401, "webhook.refused"),
+    ("wrong signature", body_of(id="a3"), {"headers": {"X-Webhook-Signature": "0" * 64}}, 401,
+     "webhook.refused"),
     ("signature that is none", body_of(id="a4"), {"headers": {"X-Webhook-Signature": "ü"}}, 401,
      "webhook.refused"),
     ("body over the cap", raw(b'{"zone": "' + b"x" * 70_000 + b'"}'), {"headers": {}}, 413, "request.large"),
@@ -215,9 +216,15 @@ def test_an_alert_is_in_the_ledger_when_it_is_answered_and_a_repeat_does_nothing
             assert len(records(live)) == count + 1
             kept = (await web.get("/api/alerts", token="")).json
             assert [one["outcome"] for one in kept["items"]] == ["resume", "pause"]
-            assert kept["stats"] == {"total": 2, "by_symbol": {"BTCUSDT": 2}, "by_action": {"long": 1, "sell": 1}}
+            assert kept["stats"] == {
+                "total": 2,
+                "by_symbol": {"BTCUSDT": 2},
+                "by_action": {"long": 1, "sell": 1},
+            }
             assert (await web.get("/api/alerts?symbol=ethusdt")).json["items"] == []
-            granted = [row for row in web.audit() if row["user"] == "tradingview" and row["result"] == "granted"]
+            granted = [
+                row for row in web.audit() if row["user"] == "tradingview" and row["result"] == "granted"
+            ]
             assert len(granted) == 4
 
     play(scene)
@@ -261,7 +268,7 @@ def test_without_a_proof_alerts_come_only_from_where_they_were_allowed(
             assert (await sent(web, body, headers={})).status == status
             if status == 202 and settings.get("no_login"):
                 page = {"Origin": "https://evil.example"}
-                assert (await sent(web, body, headers=page)).status == 401
+                assert (await sent(web, body, headers=page)).status == 403
 
     play(scene)
 

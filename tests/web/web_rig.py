@@ -95,7 +95,9 @@ class Web:
             self.csrf = found.json["csrf"]
         return found
 
-    def add_user(self, name: str, role: str = "viewer", runs: Sequence[str] = (), *, codes: bool = False) -> str:
+    def add_user(
+        self, name: str, role: str = "viewer", runs: Sequence[str] = (), *, codes: bool = False
+    ) -> str:
         """Add a user; the secret of the codes, where there are any."""
         self.services.users.add(name, role, PASSWORD, tuple(runs))
         return str(self.services.users.new_totp(name)) if codes else ""

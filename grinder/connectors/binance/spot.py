@@ -55,7 +55,7 @@ class SpotConnector(BinanceConnector):
     """See `actors.ports.Connector`."""
 
     name: ClassVar[str] = "binance"
-    capabilities: ClassVar[Capabilities] = Capabilities(cancel_all=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(cancel_all=True, order_rate=(90, 20))
     public: ClassVar[str] = "public"
     private: ClassVar[str] = "private"
 

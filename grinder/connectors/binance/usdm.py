@@ -72,6 +72,7 @@ class UsdmConnector(BinanceConnector):
         dead_man_s=(1, 86_400),
         positions=True,
         cancel_all=True,
+        order_rate=(270, 20),
     )
     public: ClassVar[str] = "fapiPublic"
     private: ClassVar[str] = "fapiPrivate"

@@ -79,6 +79,7 @@ CAPABILITIES = Capabilities(
     acknowledges=False,
     ids_unique_for_ever=True,
     cancel_all=True,
+    order_rate=(10, 2),
 )
 
 T = TypeVar("T")

@@ -72,6 +72,7 @@ class KrakenConnector:
         amend=True,
         dead_man="account",
         dead_man_s=(1, LONGEST_DEAD_MAN_S),
+        order_rate=(60, 30),
     )
 
     def __init__(self, endpoint: Endpoint, credentials: Credentials | None, clock: Callable[[], int]) -> None:

@@ -83,6 +83,7 @@ class OkxConnector:
         dead_man="account",
         dead_man_s=(10, 120),
         acknowledges=False,
+        order_rate=(60, 4),
     )
 
     def __init__(self, endpoint: Endpoint, credentials: Credentials | None, clock: Callable[[], int]) -> None:

@@ -111,6 +111,7 @@ class LiveSession:
         if self.wire.stopped:
             self.wire.log.warning("intent_after_stop", topic=intent.TOPIC)
             return
+        self.wire.log.info("intent", topic=intent.TOPIC, order=_order_of(intent))
         if isinstance(intent, OrderSubmitted):
             self.placing.add(intent.terms)
         elif isinstance(intent, CancelSubmitted):
@@ -415,3 +416,12 @@ class LiveSession:
         """Stop, and wait for what was under way to let go.  The connector is closed by whoever opened it."""
         self.stop()
         await self.wire.ended()
+
+
+def _order_of(intent: Record) -> str:
+    """The order an intent is about."""
+    return (
+        intent.terms.client_order_id
+        if isinstance(intent, OrderSubmitted)
+        else str(getattr(intent, "client_order_id", ""))
+    )

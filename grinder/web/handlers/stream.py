@@ -16,11 +16,13 @@ from typing import Annotated, Any, Final
 import attrs
 import msgspec
 import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Meta
 
 from actors.records import LedgerRow
+from grinder.errors import UserError
 from grinder.ledger.schema import SELECT
+from grinder.log import logger
 from grinder.views.store import open_views
 from grinder.web.access.tokens import Refused
 from grinder.web.call import Call
@@ -90,6 +92,7 @@ class Reader:
         topics: what it wants; None until it has said so once.
         at: the last position it was brought to.
         jti: of the token it was opened with; empty without a login.
+        asked: how often it has said what it wants; a change ends what is being sent.
     """
 
     call: Call
@@ -99,6 +102,7 @@ class Reader:
     at: int = 0
     jti: str = ""
     mistakes: int = 0
+    asked: int = 0
     wake: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     async def send(self, content: dict[str, Any]) -> None:
@@ -129,6 +133,7 @@ class Reader:
                           fix=f"one of {', '.join(TOPICS)}")  # fmt: skip
         if asked.token:
             self._renew(asked.token)
+        self.asked += 1
         if asked.after is not None:
             if asked.after > self.run.head:
                 raise Problem(409, "stream.ahead", "the ledger is not that long: it is another one",
@@ -154,15 +159,29 @@ class Reader:
 
     # --- what the client is told ---------------------------------------------------------------------------
 
+    async def serve(self) -> None:
+        """Tell until there is nobody to tell, or nothing that could be told."""
+        try:
+            await self.tell()
+        except (TimeoutError, ConnectionError):
+            # It takes nothing any more, so a polite goodbye would wait as long again.
+            transport = self.call.request.transport
+            if transport is not None:
+                transport.abort()
+        except (UserError, sqlite3.Error) as error:
+            logger().error("a socket is closed", run=self.run.name, fault=str(error))
+            await self.socket.close(code=WSCloseCode.INTERNAL_ERROR, message=b"the run cannot be read")
+
     async def tell(self) -> None:
         """Tell everything that comes, until the client is gone or may not hear it any more."""
         while not self.socket.closed:
             if self.jti and not self.call.services.tokens.is_alive(self.jti):
                 await self.socket.close(code=REFUSED, message=b"the session has ended")
                 return
-            if self.topics and self.at < self.run.head:
-                await self._catch_up()
-            await self._beat()
+            if self.topics:
+                if self.at < self.run.head:
+                    await self._catch_up()
+                await self._beat()
             self.wake.clear()
             await self._wait()
 
@@ -183,14 +202,17 @@ class Reader:
         await self.send({"type": "at", "seq": self.at, **self.run.freshness(self.at)})
 
     async def _catch_up(self) -> None:
-        after, until, topics = self.at, self.run.head, self.topics
-        while after < until and self.topics == topics and self.at == after:
-            begin = after
-            found, after = await self.run.ledger(partial(_events, self.run, begin, until, topics))
+        asked, after, until, topics = self.asked, self.at, self.run.head, self.topics
+        while after < until:
+            found, after = await self.run.ledger(partial(_events, self.run, after, until, topics))
             for event in found:
+                if self.asked != asked:
+                    return  # it goes on from `at` with what is wanted now
+                self.at = event["seq"]
                 await self.send(event)
-            if self.at == begin:  # the client did not jump elsewhere meanwhile
-                self.at = after
+            if self.asked != asked:
+                return
+            self.at = after
 
 
 def _events(
@@ -256,7 +278,7 @@ async def stream(call: Call) -> Result:
     reader = Reader(call, run, socket, jti=token.jti if token else "", at=run.head)
     services.metrics.opened(1)
     services.sockets.add(socket)
-    telling = asyncio.create_task(reader.tell())
+    telling = asyncio.create_task(reader.serve())
     try:
         await reader.listen()
     except (TimeoutError, ConnectionError):

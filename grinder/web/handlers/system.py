@@ -16,6 +16,7 @@ from grinder.web.guard import METRICS, json_answer, unauthorised
 from grinder.web.handlers.queries import MarketQuery
 from grinder.web.measuring import CONTENT_TYPE
 from grinder.web.openapi import document
+from grinder.web.problems import Problem
 from grinder.web.table import Rate, Result, Role, Route
 
 
@@ -45,6 +46,8 @@ async def metrics(call: Call) -> Result:
         raise unauthorised("auth.metrics", "the token of the metrics is needed")
     if not services.settings.metrics_token and principal.role < Role.VIEWER:
         raise unauthorised("auth.login", "a login is needed")
+    if principal.runs:
+        raise Problem(403, "auth.runs", "metrics are about every run, and this user may see some")
     for name, run in services.runs.by_name.items():
         services.metrics.position.labels(name).set(run.head)
         services.metrics.stale.labels(name).set(run.freshness()["stale"])

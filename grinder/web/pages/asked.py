@@ -47,6 +47,3 @@ class AskedCompare(Asked, forbid_unknown_fields=True, kw_only=True):
 
     a: Name = ""
     b: Name = ""
-
-
-AskedAny = Asked

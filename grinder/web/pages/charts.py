@@ -26,7 +26,7 @@ from projections.listings import INSTRUMENTS, Scale
 
 MOST_FILLS: Final = 1200
 MOST_POINTS: Final = 300
-SPARK: Final = 80
+SPARK: Final = 160
 
 _EMPTY: Final[Numbers] = np.empty(0, dtype=np.int64)
 
@@ -116,18 +116,25 @@ async def equity(call: Call) -> Mapping[str, Any]:
 
 
 def curve(connection: sqlite3.Connection, most: int = MOST_POINTS) -> list[Row]:
-    """Points of the equity curve, thinned so that every drawdown keeps its depth."""
+    """Points of the equity curve: of every stretch the deepest below the high, and the last."""
     last = number(connection, "SELECT max(position) FROM equity_curve")
-    if not last:
-        return []
-    # With min() or max() SQLite takes the other columns from the very row that has it.
-    one = (
-        "SELECT position, ts_ns, equity, drawdown_ppm FROM (SELECT position, ts_ns, equity, {0}(drawdown_ppm) "
-        f"AS drawdown_ppm FROM equity_curve GROUP BY position * {most} / {last + 1})"
-    )
-    newest = "SELECT position, ts_ns, equity, drawdown_ppm FROM equity_curve WHERE position = ?"
-    sql = f"{one.format('max')} UNION {one.format('min')} UNION {newest} ORDER BY position"
-    return rows(connection, sql, last)
+    within = "FROM equity_curve WHERE position > ? AND position <= ?"
+    found: dict[int, tuple[Any, ...]] = {}
+    for at in range(most if last else 0):
+        stretch = (last * at // most, last * (at + 1) // most)
+        # With max() SQLite takes the other columns from the very row that has it.
+        deepest = f"SELECT position, ts_ns, equity, max(drawdown_ppm) {within}"
+        final = f"SELECT position, ts_ns, equity, drawdown_ppm {within} ORDER BY position DESC LIMIT 1"
+        for point in (
+            connection.execute(deepest, stretch).fetchone(),
+            connection.execute(final, stretch).fetchone(),
+        ):
+            if point is not None and point[0] is not None:
+                found[point[0]] = point
+    return [
+        {"position": position, "ts_ns": str(ts_ns), "equity": equity, "drawdown_ppm": ppm}
+        for position, ts_ns, equity, ppm in (found[place] for place in sorted(found))
+    ]
 
 
 def _places(ledger: sqlite3.Connection) -> list[list[str]]:
@@ -170,7 +177,7 @@ def _priced(times: Numbers, prices: Numbers, to: Scale) -> dict[str, Any]:
         return {"price": None, "line": []}
     day = int(times[-1]) - 86_400 * 10**9
     since = prices[times.searchsorted(day) :]
-    candles = Candles(times, prices, SPARK)
+    shown = np.unique(np.linspace(0, times.size - 1, SPARK).astype(np.int64))
     first, last = int(since[0]), int(prices[-1])
     return {
         "price": text(to.price(last)),
@@ -184,6 +191,6 @@ def _priced(times: Numbers, prices: Numbers, to: Scale) -> dict[str, Any]:
         "run_low": text(to.price(int(prices.min()))),
         "line": [
             [str(int(ns)), text(to.price(int(ticks)))]
-            for ns, ticks in zip(candles.start, candles.close, strict=True)
+            for ns, ticks in zip(times[shown], prices[shown], strict=True)
         ],
     }

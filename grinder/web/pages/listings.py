@@ -31,7 +31,9 @@ def _part(
         "rows": found,
         "total": total,
         "next": found[-1][place] if len(found) == asked.limit else None,
-        "symbols": [one["symbol"] for one in rows(connection, "SELECT symbol FROM instruments ORDER BY symbol")],
+        "symbols": [
+            one["symbol"] for one in rows(connection, "SELECT symbol FROM instruments ORDER BY symbol")
+        ],
     }
 
 

@@ -12,7 +12,7 @@ from grinder.web.call import Call
 from grinder.web.pages.asked import Asked
 from grinder.web.runs import ServedRun
 
-_KEPT: Final = (
+_KEPT: Final[tuple[str, ...]] = (
     "mode",
     "feed",
     "exchange",
@@ -34,7 +34,7 @@ _KEPT: Final = (
     "head",
     "position",
 )
-_TIMES: Final = ("now_ns", "last_reconciliation_ns", "requests_suspended_until_ns")
+_TIMES: Final[tuple[str, ...]] = ("now_ns", "last_reconciliation_ns", "requests_suspended_until_ns")
 
 
 async def running_status(run: ServedRun) -> dict[str, Any] | None:
@@ -42,7 +42,7 @@ async def running_status(run: ServedRun) -> dict[str, Any] | None:
     found = await run.status()
     if found is None:
         return None
-    kept = {name: found[name] for name in _KEPT if name in found}
+    kept: dict[str, Any] = {name: found[name] for name in _KEPT if name in found}
     kept.update({name: str(found[name]) for name in _TIMES if found.get(name) is not None})
     symbols = found.get("symbols", {})
     kept["symbols"] = {
@@ -57,7 +57,11 @@ async def health_of(call: Call) -> Mapping[str, Any]:
     folder = run.folder
 
     def sizes() -> dict[str, str]:
-        named = {"ledger": folder.ledger, "views": folder.views, "log": folder.ledger.with_name("ledger.db-wal")}
+        named = {
+            "ledger": folder.ledger,
+            "views": folder.views,
+            "log": folder.ledger.with_name("ledger.db-wal"),
+        }
         return {name: str(path.stat().st_size) for name, path in named.items() if path.is_file()}
 
     manifest = await run.work(folder.read_manifest)

@@ -11,7 +11,7 @@ from typing import Any
 
 from grinder.web.call import Call
 from grinder.web.pages import ledger, listings, questions, runs
-from grinder.web.pages.asked import Asked, AskedAny, AskedChart, AskedCompare, AskedList
+from grinder.web.pages.asked import Asked, AskedChart, AskedCompare, AskedList
 from grinder.web.pages.charts import chart, equity, overview_lines
 from grinder.web.pages.files import NAMES, shell, static
 from grinder.web.pages.now import health_of, running_status
@@ -25,8 +25,10 @@ def _of_views(question: Callable[..., Mapping[str, Any]]) -> Handler:
     """A page that needs the views alone."""
 
     async def handle(call: Call) -> Mapping[str, Any]:
-        asked, run = call.query(AskedAny), call.run()
-        found = await run.views(asked.at, lambda connection: question(connection, asked, call.request.match_info))
+        asked, run = call.query(Asked), call.run()
+        found = await run.views(
+            asked.at, lambda connection: question(connection, asked, call.request.match_info)
+        )
         now = await running_status(run) if asked.at is None else None
         return {"as_of": run.freshness(asked.at), "now": now, **found}
 

@@ -56,6 +56,7 @@ class App {
     $("who").textContent = `${me.username} · ${me.role}`;
     $("who").title = me.login ? "Log out" : "Log in";
     $("who").className = "";
+    $("who-2").textContent = `${$("who").textContent}: ${$("who").title.toLowerCase()}`;
   }
 
   async person() {
@@ -69,6 +70,7 @@ class App {
       const told = await get("/api/pages/runs", { run: this.run });
       this.served = told.served;
       $("runs").replaceChildren(...told.served.map((name) => h("option", { value: name }, name)));
+      $("runs-2").replaceChildren(...told.served.map((name) => h("option", { value: name }, name)));
       $("runs-label").hidden = told.served.length < 2;
       $("run-name").hidden = told.served.length > 1;
       if (this.asOf) $("runs").value = this.asOf.run;
@@ -123,7 +125,8 @@ class App {
 
   nav() {
     $("nav").replaceChildren(h("ul", {}, PAGES.flatMap(([group, list]) => [h("li", { class: "of" }, group),
-      ...list.map(([name, title]) => h("li", {}, h("a", { href: `#/${name}`, "data-page": name }, h("span", {}, title), h("span", { class: "mark" }))))])));
+      ...list.map(([name, title]) => h("li", {}, h("a", { href: `#/${name}`, "data-page": name }, h("span", {}, title))))]),
+      h("li", { class: "phone" }, h("label", {}, h("span", { class: "hidden" }, "Run"), h("select", { id: "runs-2", onchange: (event) => this.go({ run: event.target.value, at: null }) })), h("button", { id: "who-2", onclick: () => this.person() }))));
   }
 
   marked() {
@@ -151,6 +154,7 @@ class App {
   async refresh() {
     if (this.asking) { this.wanted = true; return; }
     this.asking = true;
+    const slow = setTimeout(() => { this.slow = true; this.frame(); }, 350);
     const key = `${this.name}/${this.parts.join("/")}`, began = performance.now();
     try {
       if (!this.page || this.page.key !== key) {
@@ -175,7 +179,7 @@ class App {
         document.documentElement.dataset.at = String(this.at ?? told.as_of.position);
       }
     } catch (error) { await this.trouble(error); }
-    this.asking = null;
+    clearTimeout(slow); this.asking = null; this.slow = false;
     this.frame();
     if (this.wanted) { this.wanted = false; this.refresh(); }
   }
@@ -217,11 +221,11 @@ class App {
 
   frame() {
     const stale = this.stale(), of = this.asOf, money = this.money;
-    document.body.classList.toggle("stale", Boolean(stale));
+    document.body.classList.toggle("stale", Boolean(stale) || Boolean(this.slow && this.at !== null));
     $("run-name").textContent = of ? of.run : "";
-    if (of && $("runs").value !== of.run) $("runs").value = of.run;
-    const [text, kind] = this.at !== null ? ["past", "past"] : !of ? ["connecting", ""] : stale ? ["stale", "bad"] : !of.running ? ["ended", ""]
-      : this.now && this.now.halted ? ["halted", "bad"] : this.now && (this.now.pauses || []).length ? ["paused", "warning"] : [this.live.up ? "live" : "live, polling", "good"];
+    for (const list of [$("runs"), $("runs-2")]) if (of && list.value !== of.run) list.value = of.run;
+    const [text, kind] = this.slow && this.at !== null ? ["going there…", "past"] : this.at !== null ? ["past", "past"] : !of ? ["connecting", ""] : stale ? ["stale", "bad"] : !of.running ? ["ended", ""]
+      : this.now && this.now.halted ? ["halted", "bad"] : this.now && paused(this.now) ? ["paused", "warning"] : [this.live.up ? "live" : "live, polling", "good"];
     if ($("state").textContent !== text) $("state").textContent = text;
     $("state").className = `badge ${kind}`;
     if (money) morph($("head-figures"), h("span", {}, ...headFigures(money)));
@@ -243,6 +247,11 @@ class App {
     $("content").prepend(note);
     setTimeout(() => note.remove(), 6000);
   }
+}
+
+function paused(now) {
+  const symbols = Object.values(now.symbols || {});
+  return (now.pauses || []).length > 0 || (symbols.length > 0 && symbols.every((one) => (one.pauses || []).length));
 }
 
 function headFigures({ account, total, limits }) {

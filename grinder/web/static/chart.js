@@ -181,7 +181,7 @@ export class Chart {
       const x = Math.round(this.x(t)) + .5;
       if (x < 20 || x > w - 16) continue;
       const iso = new Date(t).toISOString();
-      const text = every >= DAY || t % DAY === 0 ? `${+iso.slice(8, 10)} ${MONTHS[+iso.slice(5, 7) - 1]}` : iso.slice(11, every < 6e4 ? 19 : 16);
+      const text = this.data.relative ? `+${every >= DAY ? `${Math.round(t / DAY)} d` : `${+(t / 36e5).toFixed(2)} h`}` : every >= DAY || t % DAY === 0 ? `${+iso.slice(8, 10)} ${MONTHS[+iso.slice(5, 7) - 1]}` : iso.slice(11, every < 6e4 ? 19 : 16);
       pen.beginPath(); pen.moveTo(x, HEAD); pen.lineTo(x, HEAD + tall); pen.stroke();
       pen.fillText(text, x, HEAD + tall + FOOT / 2 + 1);
     }
@@ -303,7 +303,8 @@ export class Chart {
       return `${when(ns(one.t), { seconds: this.width() < 60000 })}   O ${o}  H ${hi}  L ${lo}  C ${c}${close}`;
     }
     const parts = lines.map((line) => ({ line, one: nearest(line.points, t, (each) => each[0]) })).filter(({ one }) => one);
-    return parts.length ? `${when(ns(parts[0].one[0]))}   ${parts.map(({ line, one }) => `${line.name ? line.name + " " : ""}${one[2]}`).join("   ")}` : "";
+    const first = parts.length && (this.data.relative ? `+${(parts[0].one[0] / 36e5).toFixed(1)} h` : when(ns(parts[0].one[0])));
+    return parts.length ? `${first}   ${parts.map(({ line, one }) => `${line.name ? line.name + " " : ""}${one[2]}`).join("   ")}` : "";
   }
 }
 

@@ -35,10 +35,14 @@ export function page(app) {
       asked = "yes";
       try { compared = await get("/api/pages/compare", { run: app.run, a, b }); } catch (error) { app.trouble(error); return; }
       if (!chart) return;
-      const line = (one, colour) => { const start = Number(one.figures.equity_start) || 1, t0 = one.points.length ? ms(one.points[0].ts_ns) : 0;
-        return { name: one.name, colour, points: one.points.map((each) => { const part = (Number(each.equity) / start - 1) * 100; return [ms(each.ts_ns), part, `${part.toFixed(3)} %`]; }) }; };
+      const ends = (one) => one.points.length ? [ms(one.points[0].ts_ns), ms(one.points.at(-1).ts_ns)] : [0, 0];
+      const [[a0, a1], [b0, b1]] = [ends(compared.a), ends(compared.b)];
+      // Runs of different times are laid over each other by how long they have run.
+      const relative = Math.min(a1, b1) - Math.max(a0, b0) < 0.3 * Math.max(a1 - a0, b1 - b0);
+      const line = (one, colour) => { const start = Number(one.figures.equity_start) || 1, t0 = relative ? ends(one)[0] : 0;
+        return { name: one.name, colour, points: one.points.map((each) => { const part = (Number(each.equity) / start - 1) * 100; return [ms(each.ts_ns) - t0, part, `${part.toFixed(3)} %`]; }) }; };
       const lines = [line(compared.a, "equity"), line(compared.b, "sell")], all = lines.flatMap((one) => one.points.map(([t]) => t));
-      chart.show({ lines, whole: all.length ? [Math.min(...all), Math.max(...all)] : null, summary: "Change of equity of two runs" });
+      chart.show({ lines, relative, whole: all.length ? [Math.min(...all), Math.max(...all)] : null, summary: "Change of equity of two runs" });
       app.draw();
       document.documentElement.dataset.compared = "true";
     },

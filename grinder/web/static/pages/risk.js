@@ -13,7 +13,7 @@ export const page = (app) => ({
     return [
       h("div", { class: "title" }, h("h1", {}, "Risk and halts"), state(all.state), all.halt_reason ? badge(all.halt_reason, "bad") : null, told.pauses.map((one) => badge(`paused${one.symbol ? " " + one.symbol : ""}: ${one.reason}`, "warning")),
         h("span", { class: "push" }), ["pause", "resume", "kill", "reset"].map((one) => button(app, one))),
-      h("div", { class: "columns" },
+      h("div", { class: "columns small" },
         draw("Drawdown of the session", all.session_drawdown_ppm, all.session_drawdown_max_ppm, all.session_drawdown_limit_ppm, all.session_high),
         draw("Drawdown of the day", all.daily_drawdown_ppm, all.daily_drawdown_max_ppm, all.daily_drawdown_limit_ppm, all.day_high),
         card("Orders", h("p", { style: { "font-size": "20px", margin: "0" } }, count(all.orders_allowed), h("small", {}, " allowed")),

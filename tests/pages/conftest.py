@@ -1,0 +1,5 @@
+"""Fixtures of the tests of the dashboard's pages."""
+
+from dashboard_stage import finished, staged
+
+__all__ = ["finished", "staged"]

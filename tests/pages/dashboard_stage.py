@@ -1,0 +1,216 @@
+"""Runs on generated markets, one of them growing, served with their pages to a real browser."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from chromium import BINARY, Browser
+
+from domain.inputs import CorrectBalance
+from domain.record import Record
+from grinder import __version__
+from grinder.commands.backtest import execute
+from grinder.config import config_as_dict, load_config
+from grinder.live.control import ControlServer
+from grinder.run_folder import RunFolder
+from grinder.views.store import update
+from grinder.web.application import WebServer
+from grinder.web.settings import WebSettings
+from grinder.wiring import data_digest, ledger_id_of
+from replay.generated import MarketShape, generate
+
+PICTURES = Path(__file__).resolve().parents[2] / "build" / "pages"
+
+BTC = MarketShape(rows=3_000, spacing_ns=60 * 10**9)
+ETH = attrs.evolve(BTC, symbol="ETHUSDT", tick=Decimal("0.01"), start_ticks=300_000, reach_ticks=6_000)
+
+SETTINGS: dict[str, Any] = {
+    "account": {"balance": "20000", "fees": {"maker_bps": "1", "taker_bps": "5"}},
+    "instruments": {
+        symbol: {"kind": "spot", "tick": tick, "lot": "0.001", "min_notional": "5"}
+        for symbol, tick in (("BTCUSDT", "0.1"), ("ETHUSDT", "0.01"))
+    },
+    "risk": {"session_drawdown_pct": "15", "daily_drawdown_pct": "10", "inventory_max_quote": "9500"},
+    "grids": [
+        {"symbol": symbol, "mode": "long", "spacing": "arithmetic", "lower_price": low, "upper_price": high,
+         "grid_number": 30, "quote_investment": "8000", "initial_inventory": "buy"}
+        for symbol, low, high in (("BTCUSDT", "60000", "63000"), ("ETHUSDT", "2900", "3100"))
+    ],
+}  # fmt: skip
+
+
+def _backtest(path: Path) -> RunFolder:
+    config = load_config([], {}, SETTINGS)
+    markets = {shape.symbol: generate(shape, 3) for shape in (BTC, ETH)}
+    digest = data_digest(markets)
+    ledger_id = ledger_id_of(config, digest, 7)
+    manifest = {
+        "kind": "backtest",
+        "program": __version__,
+        "ledger_id": ledger_id,
+        "seed": 7,
+        "config": config_as_dict(config),
+        "data": {"sha256": digest, "arguments": ["somewhere/market.csv"]},
+    }
+    folder = RunFolder(path)
+    folder.create()
+    execute(config, markets, folder, ledger_id, 7, manifest, lambda stage, done, total: None)
+    update(folder.path)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Two grids over two days."""
+    return _backtest(tmp_path_factory.mktemp("pages") / "finished")
+
+
+class Growing:
+    """A copy of a run whose ledger holds its first records only, and then more and more of them."""
+
+    def __init__(self, whole: RunFolder, path: Path, records: int) -> None:
+        self.whole = whole
+        self.folder = RunFolder(path)
+        self.folder.create()
+        shutil.copy(whole.ledger, self.folder.ledger)
+        shutil.copy(whole.manifest, self.folder.manifest)
+        with closing(sqlite3.connect(self.folder.ledger)) as db:
+            db.execute("DROP TRIGGER stored_events_no_delete")
+            db.execute("DELETE FROM stored_events WHERE rowid > ?", (records,))
+            db.commit()
+        self.head = records
+
+    def grow(self, records: int) -> int:
+        """Append so many records; the new head."""
+        with closing(sqlite3.connect(self.folder.ledger)) as db:
+            db.execute("ATTACH ? AS whole", (str(self.whole.ledger),))
+            db.execute(
+                "INSERT INTO stored_events SELECT * FROM whole.stored_events "
+                "WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
+                (self.head, self.head + records),
+            )
+            db.commit()
+        self.head += records
+        return self.head
+
+
+class FakeRun:
+    """What the control socket of a run speaks to: keeps the commands it is given."""
+
+    symbols = ("BTCUSDT", "ETHUSDT")
+
+    def __init__(self, growing: Growing) -> None:
+        self.growing = growing
+        self.given: list[Record] = []
+        self.halted = ""
+        self.pauses: list[str] = []
+
+    async def command(self, command: Record) -> int:
+        self.given.append(command)
+        kind = type(command).__name__
+        if kind == "HaltTrading":
+            self.halted = str(getattr(command, "reason", ""))
+        elif kind == "PauseTrading":
+            self.pauses = [str(getattr(command, "reason", ""))]
+        elif kind == "ResumeTrading":
+            self.pauses = []
+        return self.growing.head
+
+    def status(self) -> dict[str, Any]:
+        one = {"status": "running", "price": "61000", "pauses": [], "halted": False, "levels": []}
+        return {
+            "mode": "paper",
+            "feed": "generated:3@60",
+            "exchange": "simulated",
+            "phase": "trading",
+            "halted": self.halted,
+            "pauses": self.pauses,
+            "streams": {"market": "up", "private": "up"},
+            "balances": {"BTC": "0.1", "USDT": "1000"},
+            "unknown_orders": [],
+            "durable_position": self.growing.head,
+            "head": "0" * 64,
+            "position": self.growing.head,
+            "now_ns": 1_700_000_000_000_000_000,
+            "requests_suspended_until_ns": 0,
+            "last_reconciliation_ns": 1_700_000_000_000_000_000,
+            "dead_man_seconds": 0,
+            "disk_low": False,
+            "prices_seen": 10,
+            "prices_let_in": 1,
+            "fills": 1,
+            "symbols": {symbol: dict(one) for symbol in self.symbols},
+        }
+
+    async def health(self) -> dict[str, Any]:
+        return {"healthy": True}
+
+    def request_stop(self, orders: str) -> None:
+        raise AssertionError("nobody asked for that")
+
+    async def differences(self, symbol: str) -> list[CorrectBalance]:
+        return []
+
+
+@attrs.define
+class Stage:
+    """A browser before a server with a finished run and one under way."""
+
+    browser: Browser
+    server: WebServer
+    address: str
+    growing: Growing
+    run: FakeRun
+    control: ControlServer
+
+    async def show(self, page: str, run: str = "finished", **more: object) -> None:
+        """Open a page and wait until it is drawn."""
+        query = "&".join([f"run={run}", *(f"{name}={value}" for name, value in more.items())])
+        # Loaded anew, not only turned to: every page must stand alone.
+        await self.browser.open("about:blank")
+        await self.browser.open(f"{self.address}/ui#/{page}?{query}")
+        await self.browser.until("document.documentElement.dataset.ready === 'true'")
+        await self.browser.until("Boolean(document.documentElement.dataset.shown)")
+
+    async def text(self, selector: str = "#page") -> str:
+        """What an element says."""
+        found = await self.browser.run(f"document.querySelector({selector!r}).innerText")
+        assert isinstance(found, str)
+        return found
+
+
+Staging = Callable[..., Any]
+
+
+@pytest.fixture
+def staged(finished: RunFolder, tmp_path: Path) -> Staging:
+    """A context manager that opens the stage."""
+
+    @asynccontextmanager
+    async def open_stage(
+        width: int = 1440, height: int = 900, *, no_login: bool = True
+    ) -> AsyncIterator[Stage]:
+        assert BINARY is not None
+        growing = Growing(finished, tmp_path / "growing", 1_200)
+        run = FakeRun(growing)
+        settings = WebSettings(port=0, access_file=tmp_path / "access.db", no_login=no_login)
+        server = WebServer([finished.path, growing.folder.path], settings)
+        control = ControlServer(growing.folder.path, run)
+        await control.start()
+        try:
+            address = await server.start()
+            async with Browser(tmp_path / "profile", (width, height)) as browser:
+                yield Stage(browser, server, address, growing, run, control)
+        finally:
+            await control.close()
+            await server.stop()
+
+    return open_stage

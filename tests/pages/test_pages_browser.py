@@ -1,0 +1,416 @@
+"""The dashboard in a real browser: every page, its controls, time travel, following, keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import warnings
+from collections.abc import Coroutine
+from typing import Any
+
+import aiohttp
+import pytest
+from chromium import BINARY
+from dashboard_stage import PICTURES, Stage, Staging
+
+NO_BROWSER = "NO CHROMIUM HERE: THE PAGES OF THE DASHBOARD ARE NOT TESTED"
+
+if BINARY is None:
+    warnings.warn(NO_BROWSER, stacklevel=1)
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason=NO_BROWSER)]
+
+PAGES = {
+    "overview": "Overview",
+    "grids": "Grids",
+    "grids/BTCUSDT": "BTCUSDT",
+    "orders": "Orders",
+    "fills": "Fills",
+    "balances": "Balances",
+    "market": "Market",
+    "risk": "Risk and halts",
+    "reconciliation": "Reconciliation",
+    "health": "Health",
+    "ledger": "Ledger",
+    "ledger/700": "Ledger",
+    "backtests": "Backtests and runs",
+    "config": "Configuration",
+}
+
+
+def play(scene: Coroutine[Any, Any, None], seconds: float = 50) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(seconds):
+            await scene
+
+    asyncio.run(bounded())
+
+
+async def ask(stage: Stage, path: str) -> Any:
+    async with aiohttp.ClientSession() as session, session.get(stage.address + path) as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+
+def test_every_page_is_drawn_without_an_error_and_without_asking_anybody_else(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser = stage.browser
+            for theme in ("light", "dark"):
+                features = [{"name": "prefers-color-scheme", "value": theme}]
+                await browser.call("Emulation.setEmulatedMedia", features=features)
+                for page, title in PAGES.items():
+                    await stage.show(page)
+                    assert await stage.text("h1") == title
+                    marked = await stage.text("nav [aria-current=page]")
+                    assert marked, page
+                    assert await browser.run("document.documentElement.dataset.theme") == theme
+                    assert not await browser.run("document.documentElement.dataset.error || ''")
+                    assert await browser.run("document.querySelectorAll('h1').length") == 1
+                    await browser.picture(PICTURES / f"{page.replace('/', '-')}-{theme}.png")
+            assert browser.console == []
+            own = stage.address.removeprefix("http")
+            strange = [
+                one for one in browser.requests if own not in one and not one.startswith(("about:", "data:"))
+            ]
+            assert strange == []
+
+    play(scene())
+
+
+def test_pages_fit_a_phone_and_their_menu_opens(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged(360, 740) as stage:
+            await stage.browser.resize(360, 740, phone=True)
+            for page in PAGES:
+                await stage.show(page)
+                assert await stage.browser.run("document.documentElement.scrollWidth") <= 360, page
+                await stage.browser.picture(PICTURES / f"{page.replace('/', '-')}-phone.png")
+            await stage.show("overview")
+            assert (
+                await stage.browser.run("getComputedStyle(document.getElementById('nav')).visibility")
+                == "hidden"
+            )
+            await stage.browser.click("#menu")
+            await stage.browser.until("document.getElementById('menu').ariaExpanded === 'true'")
+            await asyncio.sleep(0.3)
+            await stage.browser.click("nav a[data-page=risk]")
+            await stage.browser.until("document.querySelector('h1').innerText === 'Risk and halts'")
+            assert stage.browser.console == []
+
+    play(scene())
+
+
+def test_a_chart_has_candles_the_ladder_and_words_for_who_cannot_see_it(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.show("grids/BTCUSDT")
+            drawn = await stage.browser.until("document.documentElement.dataset.chart")
+            assert int(drawn) > 50
+            said = await stage.browser.run(
+                "document.querySelector('#grid-chart canvas').getAttribute('aria-label')"
+            )
+            assert "ladder of 30 levels" in said and "working orders" in said
+            # Something is on the canvas: more than a handful of colours.
+            colours = await stage.browser.run(
+                "(() => { const c = document.querySelector('#grid-chart canvas'), s = new Set();"
+                " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+                " for (let i = 0; i < d.length; i += 4) if (d[i + 3]) s.add(d[i] + ',' + d[i + 1] + ',' + d[i + 2]);"
+                " return s.size; })()"
+            )
+            assert colours > 10
+            await stage.browser.run("document.querySelector('#grid-chart canvas').focus()")
+            await stage.browser.press("ArrowRight")
+            tip = await stage.browser.until("document.querySelector('#grid-chart .tip').textContent")
+            assert " O " in tip and " C " in tip
+            await stage.browser.press("+")
+            narrower = f"document.documentElement.dataset.chart && document.documentElement.dataset.chart != '{drawn}'"
+            await stage.browser.until(narrower)
+
+    play(scene())
+
+
+def test_figures_are_the_text_of_the_api_to_the_last_digit(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.show("overview")
+            total = (await ask(stage, "/api/pages/overview?run=finished"))["total"]
+            titles = await stage.browser.run(
+                "[...document.querySelectorAll('.figures .amount')].map((one) => one.title)"
+            )
+            assert total["equity_end"] in titles and total["fees"] in titles
+            assert (await ask(stage, "/api/pnl?run=finished"))["total"]["equity_end"] == total["equity_end"]
+            assert "adds up exactly" in await stage.text()
+
+    play(scene())
+
+
+# --- time travel ---------------------------------------------------------------------------------------
+
+
+def test_the_scrubber_shows_every_page_at_another_record(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser = stage.browser
+            await stage.show("overview")
+            head = int(await browser.run("document.querySelector('.scrub input').max"))
+            latest = await stage.text(".figures dd")
+            middle = head // 2
+            await browser.run(
+                f"(() => {{ const i = document.querySelector('.scrub input'); i.focus(); i.value = {middle};"
+                " i.dispatchEvent(new Event('input')); i.dispatchEvent(new Event('change')); })()"
+            )
+            await browser.until(f"document.documentElement.dataset.at === '{middle}'")
+            then = (await ask(stage, f"/api/pages/overview?run=finished&at={middle}"))["total"]["equity_end"]
+            assert await browser.run("document.querySelector('.figures .amount').title") == then
+            assert await stage.text(".figures dd") != latest
+            assert await stage.text("#state") == "past"
+            assert f"at={middle}" in await browser.run("location.hash")
+            # Once there, other moments come quickly.
+            await browser.press("ArrowRight")
+            await browser.until(f"document.documentElement.dataset.at === '{middle + 1}'")
+            assert int(await browser.run("document.documentElement.dataset.took")) < 300
+            for page in ("grids/ETHUSDT", "orders", "fills", "risk", "balances"):
+                await browser.run(f"location.hash = '#/{page}?run=finished&at={middle}'")
+                await browser.until(f"document.documentElement.dataset.shown === '{page}'")
+                assert "You look at record" in await stage.text("#notice")
+            await browser.press("Home")  # no handle has the focus: nothing moves
+            await browser.click(".scrub .steps button:last-child")
+            await browser.until("document.getElementById('state').innerText !== 'past'")
+            assert browser.console == []
+
+    play(scene())
+
+
+def test_a_record_says_why_it_is_there_and_the_chain_is_verified(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.show("ledger/700")
+            await stage.browser.until("document.documentElement.dataset.explained === '700'")
+            told = await ask(stage, "/api/pages/ledger/700?run=finished")
+            assert told["path"][0]["position"] <= 700 == told["path"][-1]["position"]
+            page = await stage.text()
+            assert "Why" in page and told["record"]["chain"] in page
+            await stage.browser.click(".title button")
+            await stage.browser.until("document.querySelector('.title').innerText.includes('whole')")
+
+    play(scene())
+
+
+def test_two_runs_are_compared_and_have_reports(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            (stage.growing.folder.path.parent / "not-beside").mkdir()
+            await stage.show("backtests/finished/finished")
+            await stage.browser.until("document.documentElement.dataset.compared")
+            page = await stage.text()
+            assert "Residual of the identity" in page and "Settings that differ (0)" in page
+            async with aiohttp.ClientSession() as session:
+                path = "/api/pages/report?run=finished&a=finished"
+                async with session.get(stage.address + path) as answer:
+                    assert answer.status == 200
+                    assert "sandbox" in answer.headers["Content-Security-Policy"]
+                for name in ("..", "../finished", "growing"):
+                    async with session.get(
+                        f"{stage.address}/api/pages/report?run=finished&a={name}"
+                    ) as answer:
+                        assert answer.status == 404, name
+
+    play(scene())
+
+
+# --- following -----------------------------------------------------------------------------------------
+
+
+def test_after_a_cut_the_page_goes_on_after_the_last_record_it_was_told(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser = stage.browser
+            await stage.show("overview", run="growing")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            first = stage.growing.grow(200)
+            await browser.until(f"document.documentElement.dataset.live === '{first}'")
+            await browser.until(f"document.documentElement.dataset.at === '{first}'")
+            for socket in list(stage.server.services.sockets):
+                await socket.close()
+            second = stage.growing.grow(400)
+            await browser.until(f"document.documentElement.dataset.live === '{second}'")
+            resumed = [json.loads(one) for one in browser.sent][-1]
+            assert resumed["after"] == first
+            await browser.until(f"document.documentElement.dataset.at === '{second}'")
+            await stage.browser.run("location.hash = '#/health?run=growing'")
+            await browser.until("document.documentElement.dataset.shown === 'health'")
+            await browser.until("document.body.innerText.includes('events were told afterwards')")
+
+    play(scene())
+
+
+def test_figures_older_than_ten_seconds_are_marked(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.show("overview", run="growing")
+            await stage.browser.until("document.getElementById('state').innerText === 'live'")
+            await stage.server.stop()
+            await stage.browser.run("(() => { const now = Date.now; Date.now = () => now() + 11000; })()")
+            await stage.browser.until("document.getElementById('state').innerText === 'stale'")
+            assert "old" in await stage.text("#notice")
+            assert await stage.browser.run("document.body.classList.contains('stale')")
+
+    play(scene())
+
+
+# --- controls ------------------------------------------------------------------------------------------
+
+
+def test_a_command_is_asked_about_and_then_reaches_the_run(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser, run = stage.browser, stage.run
+            await stage.show("grids", run="growing")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            await browser.click("#controls button[aria-label='Pause all trading']")
+            await browser.until("document.querySelector('dialog[open]')")
+            await browser.press("Escape")
+            await browser.until("!document.querySelector('dialog[open]')")
+            assert run.given == []
+            await browser.click("#controls button[aria-label='Pause all trading']")
+            await browser.until("document.querySelector('dialog[open]')")
+            await browser.press("Enter")
+            await browser.until("!document.querySelector('dialog[open]')")
+            assert [type(one).__name__ for one in run.given] == ["PauseTrading"]
+            await browser.until("document.getElementById('said').innerText.includes('done, record')")
+            await browser.until("document.getElementById('state').innerText === 'paused'")
+            await browser.click("#controls button[aria-label='Resume trading']")
+            await browser.until("document.querySelector('dialog[open]')")
+            await browser.press("Enter")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            # The kill switch wants more than one key.
+            await browser.click("#controls button[aria-label='Kill switch']")
+            await browser.until("document.querySelector('dialog[open]')")
+            await browser.press("Enter")
+            await asyncio.sleep(0.2)
+            assert "HaltTrading" not in [type(one).__name__ for one in run.given]
+            await browser.picture(PICTURES / "dialog.png")
+            await browser.click("dialog input[name=sure]")
+            await browser.click("dialog button[type=submit]")
+            await browser.until("document.getElementById('state').innerText === 'halted'")
+            assert "MANUAL" in run.halted
+            reset = "document.querySelector('#notice button').title"
+            assert "admin" in await browser.run(reset)
+            assert browser.console == []
+
+    play(scene())
+
+
+def test_what_cannot_be_done_says_why(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged(no_login=False) as stage:
+            pause = "#controls button[aria-label='Pause all trading']"
+            await stage.show("overview")
+            assert "Nothing runs" in await stage.browser.run(f'document.querySelector("{pause}").title')
+            await stage.show("overview", run="growing")
+            await stage.browser.until("document.getElementById('state').innerText === 'live'")
+            assert "role operator" in await stage.browser.run(f'document.querySelector("{pause}").title')
+            await stage.browser.click(pause)
+            assert not await stage.browser.run("Boolean(document.querySelector('dialog[open]'))")
+            await stage.show("overview", run="growing", at=500)
+            assert "past" in await stage.browser.run(f'document.querySelector("{pause}").title')
+            assert stage.run.given == []
+
+    play(scene())
+
+
+# --- keys and ears -------------------------------------------------------------------------------------
+
+
+def test_the_keyboard_reaches_everything(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser = stage.browser
+            await stage.show("overview")
+            await browser.press("Tab")
+            assert await browser.run("document.activeElement.className") == "skip"
+            await browser.press("Enter")
+            await browser.until("document.activeElement.id === 'content'")
+            assert await stage.text("h1") == "Overview"
+            await browser.run("document.querySelector('nav a[data-page=fills]').focus()")
+            await browser.press("Enter")
+            await browser.until("document.querySelector('h1').innerText === 'Fills'")
+            await browser.until("document.activeElement.id === 'content'")
+            reached = set()
+            await browser.run("document.activeElement.blur(); document.body.focus()")
+            for _ in range(60):
+                await browser.press("Tab")
+                reached.add(
+                    await browser.run("document.activeElement.tagName + (document.activeElement.type || '')")
+                )
+            assert {"A", "SELECTselect-one", "INPUTrange"} <= reached
+            nameless = await browser.run(
+                "[...document.querySelectorAll('button, a, input, select')]"
+                ".filter((one) => one.offsetParent && !(one.innerText || one.ariaLabel || one.title || (one.labels && one.labels.length)))"
+                ".map((one) => one.outerHTML)"
+            )
+            assert nameless == []
+            landmarks = await browser.run(
+                "['header', 'nav', 'main', 'footer'].map((n) => document.querySelectorAll(n).length)"
+            )
+            assert landmarks == [1, 1, 1, 1]
+
+    play(scene())
+
+
+def test_text_stands_out_from_what_is_behind_it_in_both_themes(staged: Staging) -> None:
+    on_card = ("text", "muted", "gain", "loss", "buy", "sell", "accent")
+    pairs = [*((front, "card") for front in on_card), ("muted", "page"), ("accent", "accent-faint")]
+    pairs += [(front, f"{front}-back") for front in ("warn", "bad", "good")]
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        lights = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts]
+        return 0.2126 * lights[0] + 0.7152 * lights[1] + 0.0722 * lights[2]
+
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.show("config")
+            for theme in ("light", "dark"):
+                await stage.browser.run(f"document.documentElement.dataset.theme = '{theme}'")
+                for front, back in pairs:
+                    style = "getComputedStyle(document.documentElement).getPropertyValue"
+                    found = [await stage.browser.run(f"{style}('--{one}').trim()") for one in (front, back)]
+                    low, high = sorted(map(luminance, found))
+                    assert (high + 0.05) / (low + 0.05) >= 4.5, (theme, front, back, found)
+
+    play(scene())
+
+
+# --- speed and policy ----------------------------------------------------------------------------------
+
+
+def test_the_first_paint_comes_soon_and_no_script_may_be_slipped_in(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.show("overview")
+            paint = await stage.browser.run(
+                "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+            )
+            assert paint < 1000
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"{stage.address}/ui") as answer:
+                    policy, page = answer.headers["Content-Security-Policy"], await answer.text()
+                    tag = answer.headers["ETag"]
+                assert "script-src 'self'" in policy and "unsafe" not in policy
+                assert "style=" not in page and "onclick" not in page
+                again = {"If-None-Match": tag}
+                async with session.get(f"{stage.address}/ui", headers=again) as answer:
+                    assert answer.status == 304
+                for name in ("nothing.js", "../guard.py", "pages/%2e%2e/%2e%2e/guard.py"):
+                    async with session.get(f"{stage.address}/ui/static/{name}") as answer:
+                        assert answer.status == 404, name
+            # A script from elsewhere, or written into the page, does not run.
+            await stage.browser.run(
+                "(() => { const s = document.createElement('script'); s.textContent = 'window.slipped = 1';"
+                " document.body.append(s); })()"
+            )
+            assert await stage.browser.run("window.slipped === undefined")
+
+    play(scene())

@@ -1,0 +1,106 @@
+"""Commands reach a real run: in its ledger with who gave them before they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from web_rig import play, serving
+
+from grinder.ledger.reading import connect
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Path]:
+    """A run of this test alone: its kill switch ends its grids."""
+    from live_runs import Running, trading, write_config
+
+    config = write_config(tmp_path / "grinder.yaml")
+    arguments = ("paper", "-c", str(config), "--out", "own", "--feed", "generated:7@60", "--json")
+    with Running(*arguments, cwd=tmp_path):
+        trading(tmp_path / "own")
+        yield tmp_path / "own"
+
+
+def record(run: Path, position: int) -> tuple[str, dict[str, Any]]:
+    connection = connect(run / "ledger.db")
+    row = connection.execute("SELECT topic, state FROM stored_events WHERE rowid = ?", (position,)).fetchone()
+    connection.close()
+    return row[0], orjson.loads(row[1])
+
+
+def test_every_command_is_in_the_ledger_with_its_operator_when_it_is_answered(
+    run: Path, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with serving([run], tmp_path, users=[("otto", "operator")]) as web:
+            secret = web.add_user("ada", "admin", codes=True)
+            await web.login("otto")
+
+            async def done(path: str, topic: str, **more: Any) -> dict[str, Any]:
+                found = await web.post(path, **more)
+                assert found.status == 200, (path, found.text)
+                kind, state = record(run, found.json["position"])
+                assert kind == topic
+                return state
+
+            paused = await done("/api/pause/btcusdt", "PauseTrading/1")
+            assert paused == {"reason": "operator", "symbol": "BTCUSDT", "operator": "otto"}
+            grid = (await web.get("/api/grids/BTCUSDT")).json
+            assert grid["as_of"]["running"]
+            shown = await web.get("/api/status")
+            assert shown.json["live"]["symbols"]["BTCUSDT"]["pauses"] == ["operator"]
+            resumed = await done("/api/resume/BTCUSDT", "ResumeTrading/1")
+            assert (resumed["symbol"], resumed["operator"]) == ("BTCUSDT", "otto")
+            assert (await done("/api/pause", "PauseTrading/1"))["symbol"] == ""
+            await done("/api/resume", "ResumeTrading/1")
+            stopped = await done("/api/grids/BTCUSDT/stop", "StopGrid/1", json={"on_stop": "keep"})
+            assert stopped == {"symbol": "BTCUSDT", "on_stop": "keep", "reason": "operator by otto"}
+            killed = await done("/api/kill", "HaltTrading/1", json={"reason": "too hot"})
+            assert killed == {"reason": "MANUAL by otto: too hot"}
+            refused = await web.post("/api/resume/BTCUSDT")
+            assert (refused.status, refused.json["code"]) == (403, "risk.halted")
+            assert (await web.post("/api/reset-kill")).status == 403
+            await web.login("ada", totp=web.code(secret))
+            reset = await done("/api/reset-kill", "ResetHalt/1", headers={"X-TOTP": web.code(secret, 1)})
+            assert reset == {"operator": "ada"}
+            head = {"Idempotency-Key": "once"}
+            first = await web.post("/api/pause", headers=head, json={})
+            again = await web.post("/api/pause", headers=head, json={})
+            assert first.json["position"] == again.json["position"], "one record for one key"
+            done_rows = [(r["user"], r["action"]) for r in web.audit() if r["result"].startswith("done")]
+            assert ("otto", "kill") in done_rows
+            assert ("ada", "reset_kill") in done_rows
+
+    play(scene)
+
+
+def test_a_run_that_ends_is_told_from_one_that_hangs(run: Path, tmp_path: Path) -> None:
+    import os
+    import signal
+    import time
+
+    from live_runs import process_of
+
+    async def scene() -> None:
+        async with serving([run], tmp_path, no_login=True) as web:
+            assert (await web.get("/ready")).status == 200
+            process = process_of(run)
+            os.kill(process, signal.SIGSTOP)
+            try:
+                web.services.runs.by_name["own"]._asked_ns = 0
+                began = time.monotonic()
+                found = await web.get("/api/status")
+                assert time.monotonic() - began < 5
+                assert found.json["as_of"]["stale"], "it runs and does not answer"
+                assert found.json["live"] is None
+                assert (await web.get("/ready")).status == 503
+            finally:
+                os.kill(process, signal.SIGCONT)
+            web.clock.forward(2)
+            assert not (await web.get("/api/status")).json["as_of"]["stale"]
+
+    play(scene)
