@@ -185,7 +185,7 @@ def test_a_reader_that_does_not_read_is_let_go_and_the_others_go_on(
     async def scene() -> None:
         async with serving([finished], tmp_path) as web:
             host, port = web.address.removeprefix("http://").split(":")
-            reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+            _, writer = await asyncio.open_connection(host, int(port), limit=1024)
             writer.transport.pause_reading()  # type: ignore[attr-defined]
             key = "dGhlIHNhbXBsZSBub25jZQ=="
             writer.write(
@@ -194,8 +194,8 @@ def test_a_reader_that_does_not_read_is_let_go_and_the_others_go_on(
             )
             text = b'{"subscribe": ["ledger"], "after": 0}'
             frame = bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
-            for _ in range(400):  # asked again and again, the whole ledger fills every buffer on the way
-                if writer.transport.is_closing() or (web.services.metrics.open_sockets == 0 and _ > 20):
+            for turn in range(400):  # asked again and again, the whole ledger fills every buffer on the way
+                if writer.transport.is_closing() or (web.services.metrics.open_sockets == 0 and turn > 20):
                     break
                 writer.write(frame)
                 await asyncio.sleep(0.02)
