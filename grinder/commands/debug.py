@@ -58,8 +58,14 @@ def _into_pdb(stepper: Any) -> ExitStatus:
 
     click.echo(f"{stepper.heading()}\npdb in its decide: s steps in, c goes on, q leaves")
     # A person at the keys gets the line editing that pdb brings when it is given no streams.
-    streams = (None, None) if sys.stdin.isatty() else (sys.stdin, sys.stdout)
-    same = stop_in_decide(stepper.records, stepper.position, *streams, told("replaying", False))
+    typed = sys.stdin.isatty()
+    same = stop_in_decide(
+        stepper.records,
+        stepper.position,
+        None if typed else sys.stdin,
+        None if typed else sys.stdout,
+        told("replaying", False),
+    )
     click.echo("decided the same as the ledger holds" if same else "did not decide what the ledger holds")
     return ExitStatus.DONE if same else ExitStatus.DIVERGED
 

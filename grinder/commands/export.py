@@ -20,6 +20,7 @@ from grinder.ledger.reading import plain_rows
 from grinder.run_folder import RunFolder
 from grinder.storing import store_run
 from grinder.travel.parents import SLICE, checked_position, read_parent, row_at
+from replay.compare import Divergence
 from replay.slice import NO_LEDGER, HistoryOtherwise, Redactor, Sliced, cut
 
 
@@ -100,14 +101,7 @@ def export(run: Path, asked: str, out: Path, progress: Progress, *, redact: bool
             with WriterLock(folder.path), rare_collections():
                 done = store_run(folder, ledger_id, manifest, produce)
         except HistoryOtherwise as error:
-            found = error.divergence
-            raise SliceDiverged(
-                "export.diverged",
-                f"record {found.position} of {found.stream} comes out otherwise in {found.field}",
-                place=str(run),
-                value=f"expected {found.expected[:200]}, produced {found.actual[:200]}",
-                fix="use the version of grinder that wrote the run; see `grinder replay --code`",
-            ) from error
+            raise _diverged(error.divergence, run) from error
     (cut_out,) = made
     return {
         "run": str(out),
@@ -121,6 +115,16 @@ def export(run: Path, asked: str, out: Path, progress: Progress, *, redact: bool
         "redacted": redact,
         "head": done.head,
     }
+
+
+def _diverged(found: Divergence, run: Path) -> SliceDiverged:
+    return SliceDiverged(
+        "export.diverged",
+        f"record {found.position} of {found.stream} comes out otherwise in {found.field}",
+        place=str(run),
+        value=f"expected {found.expected[:200]}, produced {found.actual[:200]}",
+        fix="use the version of grinder that wrote the run; see `grinder replay --code`",
+    )
 
 
 def _refuse_other(folder: RunFolder, manifest: dict[str, Any]) -> None:

@@ -1,16 +1,19 @@
-"""`grinder head`: the last record's place and chain, signed if asked to; and what checks a signature.
+"""`grinder head` and `grinder verify`: a ledger's place and chain, to be kept elsewhere, and their check.
 
 Law: reads a run and writes none of it; a key is read, never shown.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from grinder.cli import JSON, guarded, main, print_json
+from grinder.cli import JSON, RUN, guarded, main, print_json
+from grinder.errors import ExitStatus, LedgerError, UserError
 
 
 @main.command()
@@ -26,8 +29,6 @@ def head(run: Path | None, sign: Path | None, new_key: Path | None, as_json: boo
 
     Only the public half of a new key is to be given to others.
     """
-    from grinder.errors import UserError
-
     told: dict[str, Any] = {}
     if new_key is not None:
         from grinder.inspection.signing import fingerprint, public_key_in
@@ -56,6 +57,47 @@ def head(run: Path | None, sign: Path | None, new_key: Path | None, as_json: boo
         click.echo("with --json this is a file for `grinder verify --signature`", err=True)
 
 
+@main.command()
+@RUN
+@click.option(
+    "--head",
+    metavar="[POSITION:]HEX",
+    help="Chain head kept elsewhere, of the last record or of the one at POSITION; proves that nothing was "
+    "cut off or rewritten.",
+)
+@click.option("--signature", type=click.Path(path_type=Path), help="A head signed by `grinder head --sign`.")
+@click.option("--public-key", type=click.Path(path_type=Path), help="Whose signature it has to be.")
+@JSON
+@guarded
+def verify(
+    run: Path, head: str | None, signature: Path | None, public_key: Path | None, as_json: bool
+) -> None:
+    """Check that a run's ledger is whole and unchanged."""
+    from grinder import show
+    from grinder.commands.inspect import verify_run
+
+    if head is not None and not re.fullmatch(r"([1-9][0-9]{0,17}:)?[0-9a-fA-F]{64}", head):
+        raise UserError(
+            "usage.head",
+            "--head takes a chain head: 64 hexadecimal digits, perhaps after a position and a colon",
+            value=head,
+            fix="copy it whole",
+        )
+    signed = check_signature(run, signature, public_key)
+    with show.progress_bar(as_json) as progress:
+        result = {**verify_run(run, head, progress), **signed}
+    if as_json:
+        print_json(result)
+    elif result["ok"]:
+        click.echo(f"ledger whole: {result['records']:,} records, head {result['head']}")
+        if signed:
+            click.echo(f"signed up to record {signed['signed_position']} by {signed['signed_by']}")
+    else:
+        at = f" at record {result['first_bad']:,}" if result["first_bad"] else ""
+        click.echo(f"ledger damaged{at}: {result['reason']}", err=True)
+    sys.exit(int(ExitStatus.DONE if result["ok"] else ExitStatus.DAMAGED))
+
+
 def head_of(run: Path, key_file: Path | None = None) -> dict[str, Any]:
     """Position, chain and ledger of a run's last record, with a signature when there is a key.
 
@@ -63,7 +105,6 @@ def head_of(run: Path, key_file: Path | None = None) -> dict[str, Any]:
         LedgerError: there is no ledger, or it is empty.
         UserError: the key cannot be used.
     """
-    from grinder.errors import LedgerError
     from grinder.inspection.records import Records, reading_faults
 
     with Records(run) as records, reading_faults(records.folder):
@@ -99,8 +140,6 @@ def check_signature(run: Path, signature: Path | None, public_key: Path | None) 
         LedgerError: the signature does not hold, or is of another ledger.
         UserError: a file cannot be read.
     """
-    from grinder.errors import UserError
-
     if signature is None:
         if public_key is not None:
             raise UserError(

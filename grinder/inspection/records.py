@@ -13,11 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import domain.account
-import domain.clock
-import domain.portfolio
-import domain.symbol  # noqa: F401  these register every record there is
+import actors.core_actor  # noqa: F401  registers its record
 from actors.records import LedgerRow, new_row
+from domain import account, clock, portfolio, symbol  # noqa: F401  register every other record
 from domain.codec import UnknownTopicError, decode
 from domain.record import Record
 from grinder.errors import LedgerError, UserError

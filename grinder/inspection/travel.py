@@ -22,6 +22,7 @@ from domain.codec import decode
 from domain.inputs import ACCOUNT, CLOCK, PORTFOLIO
 from domain.orders import ENDED
 from domain.record import Record
+from grinder.collecting import rare_collections
 from grinder.inspection.amounts import Scales, label
 from grinder.inspection.records import Records, damaged
 
@@ -67,22 +68,27 @@ class Travel:
             return states
         found = dict(states)
         try:
-            for at, stream, topic, state in self._records.connection.execute(_EVENTS, (base, position)):
-                if not stream.startswith("input/"):
-                    rules = rules_of(stream)
-                    before = found.get(stream)
-                    if before is None:
-                        before = rules.initial()
-                    found[stream] = rules.evolve(before, decode(topic, state))
-                self.evolved += 1
-                if at % KEPT_EVERY == 0:
-                    self._kept.setdefault(at, dict(found))
-                    if self._told is not None and at % (KEPT_EVERY * 8) == 0:
-                        self._told(at - base, position - base)
+            with rare_collections():
+                self._forward(found, base, position)
         except ValueError as error:
             raise damaged(self._records.folder, error) from error
         self._recent = (position, found)
         return found
+
+    def _forward(self, found: States, base: int, position: int) -> None:
+        """Take states from one position to a later one, keeping some on the way."""
+        for at, stream, topic, state in self._records.connection.execute(_EVENTS, (base, position)):
+            if not stream.startswith("input/"):
+                rules = rules_of(stream)
+                before = found.get(stream)
+                if before is None:
+                    before = rules.initial()
+                found[stream] = rules.evolve(before, decode(topic, state))
+            self.evolved += 1
+            if at % KEPT_EVERY == 0:
+                self._kept.setdefault(at, dict(found))
+                if self._told is not None and at % (KEPT_EVERY * 8) == 0:
+                    self._told(at - base, position - base)
 
     def _near(self, position: int) -> Iterator[int]:
         yield self._recent[0]

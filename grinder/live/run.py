@@ -247,7 +247,7 @@ class LiveRun:
         self.disk.look()
 
     def _start_errors(self, portfolio: PortfolioState) -> None:
-        """What follows from errors, and the chain on the disk, checked from where this process took it over."""
+        """What follows from errors, and the chain on the disk, checked from where this process took over."""
         paused = CONNECTION in portfolio.pauses.get("", ())
         notify, core = self.watching.notify, self.core
         self.errors = ErrorActions(self.clock, self.learn_soon, notify, self.pace, paused=paused)

@@ -44,6 +44,7 @@ class ServedRun:
     Attributes:
         name: what requests call it.
         head: position the views stand at; what is shown never goes beyond.
+        verifying: whether its ledger is being checked at this moment.
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -56,11 +57,17 @@ class ServedRun:
         self._silent = False
         self._status: dict[str, Any] | None = None
         self._asked_ns = 0
+        self._commands = 0
         self._asking = asyncio.Lock()
         self._fault = ""
         self._change = asyncio.Condition()
         self._pool = ThreadPoolExecutor(max_workers=3, thread_name_prefix=f"run-{self.name}")
+        # One thread of its own: the first look back reads the whole ledger, and the present must not wait.
+        self._back = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"back-{self.name}")
+        # And a process that hangs must not keep anybody from reading.
+        self._talk = ThreadPoolExecutor(max_workers=4, thread_name_prefix=f"talk-{self.name}")
         self._travel = TimeTravel(self.folder.ledger)
+        self.verifying = False
 
     # --- following -----------------------------------------------------------------------------------------
 
@@ -113,7 +120,7 @@ class ServedRun:
 
     async def _prepare(self) -> bool:
         try:
-            return await self._work(lambda: self._travel.prepare(self.head))
+            return await self._work(lambda: self._travel.prepare(self.head), self._back)
         except UserError:
             return False  # whoever asks for a position there is told
 
@@ -127,7 +134,8 @@ class ServedRun:
 
     async def close(self) -> None:
         """Let go of everything."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._back, self._talk):
+            pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._travel.close)
 
     # --- reading -------------------------------------------------------------------------------------------
@@ -143,7 +151,7 @@ class ServedRun:
         if at > self.head:
             raise Problem(404, "ledger.position", "the ledger has no such record", value=str(at),
                           fix=f"the last is {self.head}")  # fmt: skip
-        return await self._work(lambda: self._travel.read(at, question))
+        return await self._work(lambda: self._travel.read(at, question), self._back)
 
     def _ask_views(self, question: Question[T]) -> T:
         with closing(open_views(self.folder.path)) as db:
@@ -163,8 +171,8 @@ class ServedRun:
         """Do something slow in a worker."""
         return await self._work(task)
 
-    async def _work(self, task: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, task)
+    async def _work(self, task: Callable[[], T], pool: ThreadPoolExecutor | None = None) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool or self._pool, task)
 
     # --- the process ---------------------------------------------------------------------------------------
 
@@ -180,15 +188,17 @@ class ServedRun:
             return None
         async with self._asking:
             if self._clock() - self._asked_ns >= STATUS_EVERY_NS:
-                self._asked_ns = self._clock()
+                before = self._commands
                 try:
                     self._status = await self._work(
-                        lambda: ask(self.folder.path, "/status", timeout_s=STATUS_TIMEOUT_S)
+                        lambda: ask(self.folder.path, "/status", timeout_s=STATUS_TIMEOUT_S), self._talk
                     )
                     self._silent = False
                 except UserError:
                     self._status = None
                     self._silent = True
+                # Who waited meanwhile shares the answer, unless a command has changed what it says.
+                self._asked_ns = self._clock() if before == self._commands else 0
         return self._status
 
     async def command(
@@ -200,8 +210,14 @@ class ServedRun:
             NotRunning: no process answers.
             UserError: it refuses.
         """
-        self._asked_ns = 0  # what was known of it is about to change
-        return await self._work(lambda: ask(self.folder.path, path, body, timeout_s=timeout_s))
+        self._commands += 1
+        try:
+            return await self._work(
+                lambda: ask(self.folder.path, path, body, timeout_s=timeout_s), self._talk
+            )
+        finally:
+            self._commands += 1
+            self._asked_ns = 0
 
     def freshness(self, at: int | None = None) -> dict[str, Any]:
         """What to think of an answer: the record it stands at, and whether that can be trusted to be now.

@@ -1,4 +1,4 @@
-"""What health and metrics ask of a session: when books and exchange last agreed, whether requests are answered."""
+"""What health and metrics ask of a session: when it last compared, whether requests are answered."""
 
 from __future__ import annotations
 

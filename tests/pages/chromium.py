@@ -7,7 +7,7 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -42,43 +42,53 @@ KEYS = {
 }
 
 
-class Browser:
-    """One browser with one page; everything the page asked for and said is kept."""
+class Process:
+    """A browser that runs until it is ended; each test opens a page of its own in it."""
 
-    def __init__(self, profile: Path, size: tuple[int, int] = (1440, 900)) -> None:
-        self.profile = profile
+    def __init__(self, profile: Path) -> None:
+        assert BINARY is not None
+        command = [BINARY, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        port_file = profile / "DevToolsActivePort"
+        for _ in range(400):
+            if port_file.is_file() and "\n" in port_file.read_text():
+                break
+            time.sleep(0.05)
+        self.address = f"http://127.0.0.1:{port_file.read_text().splitlines()[0]}"
+
+    def end(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+
+
+class Browser:
+    """One page of a browser; everything it asked for and said is kept."""
+
+    def __init__(self, process: Process, size: tuple[int, int] = (1440, 900)) -> None:
+        self.process = process
         self.size = size
         self.console: list[str] = []
         self.requests: list[str] = []
         self.sent: list[str] = []
-        self.timings: dict[str, float] = {}
         self._number = 0
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
     async def __aenter__(self) -> Browser:
-        assert BINARY is not None
-        command = [
-            BINARY,
-            *OPTIONS,
-            f"--user-data-dir={self.profile}",
-            f"--window-size={self.size[0]},{self.size[1]}",
-        ]
-        self._process = subprocess.Popen(
-            [*command, "about:blank"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        port_file = self.profile / "DevToolsActivePort"
-        await self._until(
-            lambda: port_file.is_file() and "\n" in port_file.read_text(), 20, "the browser starts"
-        )
-        port = port_file.read_text().splitlines()[0]
         self._session = aiohttp.ClientSession()
-        async with self._session.get(f"http://127.0.0.1:{port}/json") as answer:
-            pages = [one for one in await answer.json() if one["type"] == "page"]
-        self._socket = await self._session.ws_connect(pages[0]["webSocketDebuggerUrl"], max_msg_size=0)
+        async with self._session.put(f"{self.process.address}/json/new?about:blank") as answer:
+            page = await answer.json()
+        self._page = page["id"]
+        self._socket = await self._session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0)
         self._reading = asyncio.create_task(self._read())
         for domain in ("Page", "Runtime", "Network", "Log"):
             await self.call(f"{domain}.enable")
         await self.resize(*self.size)
+        await self.call("Page.bringToFront")
         return self
 
     async def __aexit__(
@@ -87,13 +97,9 @@ class Browser:
         self._reading.cancel()
         await asyncio.gather(self._reading, return_exceptions=True)
         await self._socket.close()
+        async with self._session.get(f"{self.process.address}/json/close/{self._page}"):
+            pass
         await self._session.close()
-        self._process.terminate()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(5)
 
     # --- the protocol --------------------------------------------------------------------------------------
 
@@ -130,14 +136,6 @@ class Browser:
             elif told["method"] == "Network.webSocketCreated":
                 self.requests.append(told["params"]["url"])
 
-    @staticmethod
-    async def _until(holds: Callable[[], bool], seconds: float, what: str) -> None:
-        for _ in range(int(seconds / 0.05)):
-            if holds():
-                return
-            await asyncio.sleep(0.05)
-        raise AssertionError(f"never: {what}")
-
     # --- the page ------------------------------------------------------------------------------------------
 
     async def run(self, script: str) -> Any:
@@ -150,10 +148,9 @@ class Browser:
         """Wait until an expression is true in the page; its value."""
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
-            # Between two documents there is none.
-            told = await self.call(
-                "Runtime.evaluate", expression=f"document.body ? ({script}) : null", returnByValue=True
-            )
+            # Between two documents there is none; an element itself is as good as true.
+            asked = f"document.body ? ((v) => v instanceof Node || v)({script}) : null"
+            told = await self.call("Runtime.evaluate", expression=asked, returnByValue=True)
             found = told.get("result", {}).get("value")
             if found and "exceptionDetails" not in told:
                 return found
@@ -170,7 +167,12 @@ class Browser:
         code = KEYS.get(key, ord(key[0].upper()))
         given = {"key": key, "code": key, "windowsVirtualKeyCode": code, "nativeVirtualKeyCode": code}
         text = text or ("\r" if key == "Enter" else key if len(key) == 1 else "")
-        await self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **given, **({"text": text} if text else {}))
+        await self.call(
+            "Input.dispatchKeyEvent",
+            type="keyDown" if text else "rawKeyDown",
+            **given,
+            **({"text": text} if text else {}),
+        )
         await self.call("Input.dispatchKeyEvent", type="keyUp", **given)
 
     async def click(self, selector: str) -> None:

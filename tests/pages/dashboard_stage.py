@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
-from chromium import BINARY, Browser
+from chromium import BINARY, Browser, Process
 
 from domain.inputs import CorrectBalance
 from domain.record import Record
@@ -70,7 +70,9 @@ def _backtest(path: Path) -> RunFolder:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """Two grids over two days."""
-    return _backtest(tmp_path_factory.mktemp("pages") / "finished")
+    folder = _backtest(tmp_path_factory.mktemp("pages") / "finished")
+    shutil.copytree(folder.path, folder.path.with_name("another"))
+    return folder
 
 
 class Growing:
@@ -190,8 +192,16 @@ class Stage:
 Staging = Callable[..., Any]
 
 
+@pytest.fixture(scope="session")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """The browser of all tests."""
+    made = Process(tmp_path_factory.mktemp("profile"))
+    yield made
+    made.end()
+
+
 @pytest.fixture
-def staged(finished: RunFolder, tmp_path: Path) -> Staging:
+def staged(finished: RunFolder, process: Process, tmp_path: Path) -> Staging:
     """A context manager that opens the stage."""
 
     @asynccontextmanager
@@ -207,7 +217,7 @@ def staged(finished: RunFolder, tmp_path: Path) -> Staging:
         await control.start()
         try:
             address = await server.start()
-            async with Browser(tmp_path / "profile", (width, height)) as browser:
+            async with Browser(process, (width, height)) as browser:
                 yield Stage(browser, server, address, growing, run, control)
         finally:
             await control.close()

@@ -15,8 +15,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "live"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "live"))
 
 from live_runs import REPO, Running, process_of, status_of, trading, wait_for, write_config
 from small_ledgers import trades_file

@@ -160,6 +160,10 @@ def test_login_refresh_logout_and_the_lock_after_five_failures(finished: Path, t
             results = [row["result"] for row in web.audit() if row["action"] == "login"]
             assert sum(one.startswith("denied 423") for one in results) == 2
             assert web.services.audit.verify().ok
+            written = str(web.audit())
+            assert PASSWORD not in written
+            assert web.token not in written
+            assert "nobody-knows" not in written, "it may be a password in the wrong field"
 
     play(scene)
 

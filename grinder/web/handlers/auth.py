@@ -47,9 +47,9 @@ async def login(call: Call) -> Result:
     user = services.users.find(asked.username)
     if not right or user is None:
         services.attempts.failed(subject)
-        raise unauthorised(
-            "auth.login_refused", "name, password or code is wrong", f"password of {asked.username[:32]}"
-        )
+        # A name that is nobody's is not written down: people type their password into the wrong field.
+        whose = user.name if user is not None else "nobody"
+        raise unauthorised("auth.login_refused", "name, password or code is wrong", f"password of {whose}")
     if user.has_totp:
         if not asked.totp:
             raise unauthorised("auth.code_missing", "a one-time code is needed")

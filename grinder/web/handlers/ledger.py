@@ -84,7 +84,15 @@ async def causes(call: Call) -> dict[str, Any]:
 async def verified(call: Call) -> dict[str, Any]:
     """Whether the ledger is whole and unchanged."""
     run, head = call.run(), call.body(VerifyBody).head
-    verdict = await run.work(lambda: verify(run.folder.ledger, head or None))
+    if run.verifying:
+        raise Problem(
+            409, "ledger.verifying", "the ledger is being checked already", fix="wait for the answer"
+        )
+    run.verifying = True
+    try:
+        verdict = await run.work(lambda: verify(run.folder.ledger, head or None))
+    finally:
+        run.verifying = False
     call.audit(f"done ok={verdict.ok} records={verdict.records}")
     return {**attrs.asdict(verdict), "as_of": run.freshness()}
 

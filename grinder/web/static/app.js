@@ -155,7 +155,7 @@ class App {
     if (this.asking) { this.wanted = true; return; }
     this.asking = true;
     const slow = setTimeout(() => { this.slow = true; this.frame(); }, 350);
-    const key = `${this.name}/${this.parts.join("/")}`, began = performance.now();
+    const key = [this.name, ...this.parts].join("/"), began = performance.now();
     try {
       if (!this.page || this.page.key !== key) {
         const made = await import(`./pages/${this.name === "grids" && this.parts.length ? "grid" : this.name}.js`);
@@ -243,8 +243,9 @@ class App {
 
   say(text, bad = false) {
     $("said").textContent = text;
-    const note = h("div", { class: `notice ${bad ? "" : "past"}` }, text);
-    $("content").prepend(note);
+    const note = h("div", { class: `notice toast ${bad ? "" : "past"}` }, text);
+    document.body.querySelectorAll(".toast").forEach((one) => one.remove());
+    document.body.append(note);
     setTimeout(() => note.remove(), 6000);
   }
 }

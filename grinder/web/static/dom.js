@@ -46,7 +46,9 @@ function attributes(old, fresh) {
     if (!fresh.hasAttribute(name) && !(name === "open" && old.tagName === "DETAILS")) old.removeAttribute(name);
   }
   for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value && !(name === "value" && old === document.activeElement)) {
+    // As an attribute a style would be an inline one, which the policy refuses.
+    if (name === "style") { if (old.style.cssText !== fresh.style.cssText) old.style.cssText = fresh.style.cssText; }
+    else if (old.getAttribute(name) !== value && !(name === "value" && old === document.activeElement)) {
       old.setAttribute(name, value);
     }
   }

@@ -20,7 +20,7 @@ export function page(app) {
           ["Result", (one) => money(change(one), { signed: true }), "num"], ["Deepest drawdown", (one) => one.limits ? percent(one.limits.session_drawdown_max_ppm) : "–", "num"],
           ["", (one) => h("a", { href: `/api/pages/report?run=${encodeURIComponent(told.as_of.run)}&a=${encodeURIComponent(one.name)}`, target: "_blank", rel: "noopener" }, "report")],
           ["", (one) => one.name === first ? h("span", { class: "muted" }, "chosen") : h("a", { href: app.hash({ parts: [first, one.name] }) }, "compare")]], told.folders, { chosen: (one) => one.name === a || one.name === b })),
-        names.length > 1 ? card("Compare", h("div", { class: "filters" }, pick("This", first, (name) => app.go({ parts: [name, second] })), pick("with", second, (name) => app.go({ parts: [first, name] })),
+        names.length > 1 || b ? card("Compare", h("div", { class: "filters" }, pick("This", first, (name) => app.go({ parts: [name, second] })), pick("with", second, (name) => app.go({ parts: [first, name] })),
           a && b ? null : h("a", { class: "button", href: app.hash({ parts: [first, second] }) }, "Compare")),
         a && b ? [h("div", { class: "chart small", "data-keep": "compare", id: "compare-chart" }), h("div", { class: "legend" }, h("span", { class: "c-a" }, h("i", {}), a), h("span", { class: "c-b" }, h("i", {}), b), h("span", {}, "equity, change since the start in %")),
           compared ? comparison(compared) : h("p", { class: "muted" }, "Comparing…")] : null) : null,
