@@ -8,6 +8,7 @@ nearest of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -68,7 +69,8 @@ class Travel:
             return states
         found = dict(states)
         try:
-            with rare_collections():
+            # Preparing for a long way costs more than a short one.
+            with rare_collections() if position - base > 50 * KEPT_EVERY else nullcontext():
                 self._forward(found, base, position)
         except ValueError as error:
             raise damaged(self._records.folder, error) from error

@@ -130,7 +130,10 @@ def _in_step(path: Path, ledger: sqlite3.Connection, progress: Progress | None, 
 
 def _refuse_slice(ledger: sqlite3.Connection, path: Path) -> None:
     """A slice begins in the middle: what its views would count and value lies before it."""
-    first = ledger.execute("SELECT topic FROM stored_events WHERE rowid = 1").fetchone()
+    try:
+        first = ledger.execute("SELECT topic FROM stored_events WHERE rowid = 1").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path.with_name(LEDGER_FILE), error) from error
     if first is not None and first[0] == CarryState.TOPIC:
         raise LedgerError(
             "views.slice",

@@ -126,6 +126,10 @@ def caller(request: web.Request, services: Services) -> Principal:
     try:
         token = services.tokens.check(text)
     except Refused as error:
+        if by_cookie:
+            # An ended session, or a cookie of another server of this machine, is worth as much as none:
+            # refusing it would keep a browser from the very page on which it may log in.
+            return _without_login(services)
         raise unauthorised("auth.token", "the token is not valid any more", reason=error.reason) from None
     user = services.users.find(token.user)
     if user is None:
@@ -284,7 +288,7 @@ async def _pass(request: web.Request, services: Services, route: Route) -> web.S
 async def _admitted(call: Call) -> Call:
     request, services, route = call.request, call.services, call.route
     authorise(request, services, route, call.principal)
-    if False:
+    if route.step_up:
         step_up(request, services, call.principal)
     if route.role is not Role.PUBLIC:
         call.audit("granted")

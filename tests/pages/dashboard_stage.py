@@ -27,6 +27,8 @@ from grinder.web.settings import WebSettings
 from grinder.wiring import data_digest, ledger_id_of
 from replay.generated import MarketShape, generate
 
+PASSWORD = "four words and a number 7"
+
 PICTURES = Path(__file__).resolve().parents[2] / "build" / "pages"
 
 BTC = MarketShape(rows=3_000, spacing_ns=60 * 10**9)
@@ -206,13 +208,15 @@ def staged(finished: RunFolder, process: Process, tmp_path: Path) -> Staging:
 
     @asynccontextmanager
     async def open_stage(
-        width: int = 1440, height: int = 900, *, no_login: bool = True
+        width: int = 1440, height: int = 900, *, no_login: bool = True, user: str = ""
     ) -> AsyncIterator[Stage]:
         assert BINARY is not None
         growing = Growing(finished, tmp_path / "growing", 1_200)
         run = FakeRun(growing)
         settings = WebSettings(port=0, access_file=tmp_path / "access.db", no_login=no_login)
-        server = WebServer([finished.path, growing.folder.path], settings)
+        server = WebServer([finished.path, growing.folder.path], settings, cost=8)
+        if user:
+            server.services.users.add(user, "operator", PASSWORD, ())
         control = ControlServer(growing.folder.path, run)
         await control.start()
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 from chromium import BINARY
-from dashboard_stage import PICTURES, Stage, Staging
+from dashboard_stage import PASSWORD, PICTURES, Stage, Staging
 
 NO_BROWSER = "NO CHROMIUM HERE: THE PAGES OF THE DASHBOARD ARE NOT TESTED"
 
@@ -312,6 +312,31 @@ def test_what_cannot_be_done_says_why(staged: Staging) -> None:
             await stage.show("overview", run="growing", at=500)
             assert "past" in await stage.browser.run(f'document.querySelector("{pause}").title')
             assert stage.run.given == []
+
+    play(scene())
+
+
+def test_who_has_to_log_in_is_asked_and_may_then_give_commands(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged(no_login=False, user="anna") as stage:
+            browser = stage.browser
+            await browser.open(f"{stage.address}/ui#/overview?run=growing")
+            await browser.until("document.querySelector('dialog[open] input[name=username]')")
+            assert "20" not in await stage.text("#page"), "no figure is to be seen before"
+            for name, value in (("username", "anna"), ("password", "wrong wrong wrong")):
+                await browser.run(f"document.querySelector('dialog [name={name}]').value = '{value}'")
+            await browser.click("dialog button[type=submit]")
+            await browser.until("document.querySelector('dialog .problem').innerText.includes('wrong')")
+            await browser.run(f"document.querySelector('dialog [name=password]').value = '{PASSWORD}'")
+            await browser.click("dialog button[type=submit]")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            assert "anna" in await stage.text("#who")
+            assert not await browser.run("document.cookie"), "no script reads the session"
+            await browser.click("#controls button[aria-label='Pause all trading']")
+            await browser.until("document.querySelector('dialog[open]')")
+            await browser.press("Enter")
+            await browser.until("!document.querySelector('dialog[open]')")
+            assert [getattr(one, "operator", "") for one in stage.run.given] == ["anna"]
 
     play(scene())
 

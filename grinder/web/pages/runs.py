@@ -150,7 +150,7 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, str]]:
         for place, inner in enumerate(value):
             yield from _flat(f"{key}[{place}]", inner)
     else:
-        yield key, yaml.safe_dump(value).removesuffix("...\n").strip()
+        yield key, value if isinstance(value, str) else yaml.safe_dump(value).removesuffix("...\n").strip()
 
 
 async def report(call: Call) -> web.Response:

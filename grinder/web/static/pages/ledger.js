@@ -22,8 +22,8 @@ export function page(app) {
             h("form", { onsubmit: (event) => { event.preventDefault(); const value = new FormData(event.target).get("position").replace(/\D/g, ""); if (value) app.go({ parts: [value] }); } },
               h("label", {}, "Record", h("input", { type: "text", inputmode: "numeric", name: "position", size: "9", value: chosen ?? "" })))),
           table("Records", [
-            ["Record", (one) => h("a", { href: link(one.position) }, count(one.position)), "num"], ["Time", (one) => time(one.ts_ns)],
-            ["What happened", (one) => [h("span", { class: one.cause === one.position ? "topic input-record" : "topic" }, name(one.topic)), " ", one.says], "text"],
+            ["Record", (one) => h("a", { href: link(one.position) }, count(one.position)), "num"], ["Time", (one) => time(one.ts_ns), "only-wide"],
+            ["What happened", (one) => [h("small", { class: "only-narrow" }, when(one.ts_ns), h("br", {})), h("span", { class: one.cause === one.position ? "topic input-record" : "topic" }, name(one.topic)), " ", one.says], "text"],
             ["Cause", (one) => one.cause === one.position ? h("span", { class: "muted" }, "input") : h("a", { href: link(one.cause) }, count(one.cause)), "num"]],
           told.rows, { link: (one) => link(one.position), chosen: (one) => one.position === chosen })),
           record ? explained(record, link, app) : card("Why?", h("p", { class: "empty" }, "Choose a record to see what led to it and what it led to."))),
