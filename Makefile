@@ -37,7 +37,7 @@ soak-memory: $(STAMP)  ## growth of a paper run's memory over months of its mark
 
 lock:  ## pin every dependency again, with hashes
 	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --extra data --extra live --extra report --extra test --output-file requirements.lock setup.cfg requirements.build.in
+		--no-emit-find-links --extra data --extra live --extra report --extra test --extra web --output-file requirements.lock setup.cfg requirements.build.in
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
