@@ -1,8 +1,8 @@
 """Every decision of a ledger held against what today's code would decide in its place.
 
-Law: the ledger says what happened.  Each actor's state is built from the events the ledger holds, each message
-is put to today's rules in that state, and the answer is compared; then the ledger's own events, not the
-answer, are what the state goes on with.  So one changed rule is found at every place it would have mattered,
+Law: the ledger says what happened.  Each actor's state is built from the events the ledger holds, each
+message is put to today's rules in that state, and the answer is compared; then the ledger's own events, not
+the answer, are what the state goes on with.  So one changed rule is found at every place it would have mattered,
 and not as an avalanche behind the first.
 """
 

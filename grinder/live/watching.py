@@ -51,7 +51,7 @@ BEGIN_S = 10.0
 """Longest wait for the first block of the tape to be on the disk."""
 
 LONGEST_SILENCE_S = 30.0
-"""A request must have been answered no longer ago than this; the session asks at least every twenty seconds."""
+"""A request must have been answered no longer ago than this; the session asks every twenty seconds."""
 
 FRESH_S = 2.0
 """Oldest price that is fresh; a tenth of `live.stale_seconds` where that is more."""
@@ -202,7 +202,7 @@ class Watching:
 
     @staticmethod
     async def _watch_health(run: LiveRun, health: Health, every_s: float) -> None:
-        """Look while the run trades: before that, and while it stops, nothing has to be well yet or any more."""
+        """Look while the run trades: before that, and while it stops, nothing has to be well."""
         while True:
             await asyncio.sleep(every_s)
             if run.phase == "trading":

@@ -1,5 +1,5 @@
-"""A crash is an ordinary stop: a process killed while it reconciles leaves the exchange as it was, and so does
-the one that comes after it."""
+"""A crash is an ordinary stop: a process killed while it reconciles leaves the exchange as it was, and so
+does the one that comes after it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KEYS = {"GRINDER_BINANCE_KEY": "sim-key", "GRINDER_BINANCE_SECRET": "sim-secret"
 
 @pytest.fixture
 def endpoint() -> Iterator[dict[str, str]]:
-    """A running exchange whose market stays far from our orders: whatever changes there, somebody asked for."""
+    """A running exchange whose market stays far from our orders: what changes there, somebody asked for."""
     options = (
         "--protocol binance --generated --speed 1 --balance USDT=20000 --key sim-key --secret sim-secret"
     )
