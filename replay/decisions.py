@@ -2,8 +2,8 @@
 
 Law: the ledger says what happened.  Each actor's state is built from the events the ledger holds, each
 message is put to today's rules in that state, and the answer is compared; then the ledger's own events, not
-the answer, are what the state goes on with.  So one changed rule is found at every place it would have mattered,
-and not as an avalanche behind the first.
+the answer, are what the state goes on with.  So one changed rule is found at every place it would have
+mattered, and not as an avalanche behind the first.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def compare_code(run: Path, progress: Progress) -> dict[str, Any]:
 
     Returns:
         ``identical``, ``records``, ``decisions``, ``otherwise``, ``by_topic``, ``unrouted`` and ``first``
-        (None, or where it differs first, with both events, the state before and what each leads to); see the docs.
+        (None, or where it differs first, with both events, the state before and what each leads to); see the
+        docs.
 
     Raises:
         LedgerError: there is no ledger, it is damaged, or a newer program wrote it.
