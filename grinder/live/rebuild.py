@@ -13,6 +13,7 @@ import attrs
 from actors.core import Core
 from actors.records import LedgerRow
 from domain.codec import decode
+from grinder.collecting import rare_collections
 from grinder.errors import ExitStatus, LedgerError, UserError
 from grinder.ledger.head import RESTORE, require_kept_head
 from grinder.ledger.reading import connect, plain_rows
@@ -80,6 +81,7 @@ def _require_whole(ledger: Path) -> None:
         )
 
 
+@rare_collections()
 def _replayed(ledger: Path) -> Rebuilt:
     with closing(connect(ledger)) as connection:
         journal = ComparingJournal(plain_rows(connection))

@@ -48,6 +48,7 @@ INTERVALS_S: Final = (
     259200,
     604800,
 )
+FEWEST: Final = 24
 _FIRST_ROOM: Final = 1024
 
 
@@ -127,6 +128,7 @@ class Candles:
             self.start = self.open = self.high = self.low = self.close = np.empty(0, dtype=np.int64)
             return
         span = int(times[-1] - times[0])
+        room = min(room, max(FEWEST, times.size // 2))  # hardly a candle of a single price
         widths = (seconds * SECOND_NS for seconds in INTERVALS_S)
         self.width_ns = next((one for one in widths if span // one < room), INTERVALS_S[-1] * SECOND_NS)
         place = times // self.width_ns

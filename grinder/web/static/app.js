@@ -225,7 +225,7 @@ class App {
     $("run-name").textContent = of ? of.run : "";
     for (const list of [$("runs"), $("runs-2")]) if (of && list.value !== of.run) list.value = of.run;
     const [text, kind] = this.slow && this.at !== null ? ["going there…", "past"] : this.at !== null ? ["past", "past"] : !of ? ["connecting", ""] : stale ? ["stale", "bad"] : !of.running ? ["ended", ""]
-      : this.now && this.now.halted ? ["halted", "bad"] : this.now && paused(this.now) ? ["paused", "warning"] : [this.live.up ? "live" : "live, polling", "good"];
+      : this.now && this.now.halted ? ["halted", "bad"] : this.now && paused(this.now) ? ["paused", "warning"] : [this.live.up || performance.now() < 5000 ? "live" : "live, polling", "good"];
     if ($("state").textContent !== text) $("state").textContent = text;
     $("state").className = `badge ${kind}`;
     if (money) morph($("head-figures"), h("span", {}, ...headFigures(money)));

@@ -129,7 +129,9 @@ export class Chart {
     if (low > high) for (const one of levels) take(one, one);
     if (low > high) [low, high] = [0, 1];
     const reach = Math.max((high - low) * 0.9, Math.abs(high) * 1e-4, 1e-9);
-    for (const one of levels) if (one >= low - reach * .5 && one <= high + reach * .5) { low = Math.min(low, one); high = Math.max(high, one); }
+    // What of a wide ladder is near the price is shown; all of it would flatten the price.
+    const near = levels.filter((one) => one >= low - reach * .5 && one <= high + reach * .5);
+    if (near.length) take(near[0], near.at(-1));
     const margin = (high - low || reach) * 0.06;
     this.low = low - margin; this.high = high + margin;
   }
@@ -206,7 +208,14 @@ export class Chart {
   candles() {
     const { pen, data } = this, list = data.candles || [];
     if (!list.length) return;
-    const body = Math.max(1, Math.min(12, this.x(list[0].t + this.width()) - this.x(list[0].t)) * .68);
+    const within = this.width() ? (list.at(-1).t - list[0].t) / this.width() + 1 : 1;
+    if (list.length < within * .6) {
+      // Few prices: a thin line leads the eye from one candle to the next.
+      pen.beginPath();
+      list.forEach((one, at) => { const x = this.x(one.t + this.width() / 2), y = this.y(one.c); if (at) pen.lineTo(x, y); else pen.moveTo(x, y); });
+      pen.strokeStyle = this.colour("line-strong"); pen.lineWidth = 1; pen.stroke();
+    }
+    const body = Math.max(1, Math.min(24, this.x(list[0].t + this.width()) - this.x(list[0].t)) * .68);
     for (const kind of ["up", "down"]) {
       pen.strokeStyle = pen.fillStyle = this.colour(kind);
       pen.lineWidth = 1;

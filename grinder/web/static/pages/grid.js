@@ -9,6 +9,7 @@ const PHASES = { INITIAL: "idle", BUY_PLACED: "buy works", SELL_PLACED: "sell wo
 export function page(app) {
   const symbol = app.parts[0];
   let chart = null, asked = "", held = null, drawn = null;
+  const live = (app) => app.at === null && app.now && ((app.now.symbols || {})[symbol] || {}).price;
   const fetched = async (force) => {
     if (!chart) return;
     const window = chart.window, room = Math.round(Math.max(60, chart.plot().w / 3.6));
@@ -21,7 +22,7 @@ export function page(app) {
     const bounds = window ? { from_ns: ns(window[0]), to_ns: ns(window[1]) } : {};
     try { drawn = await get(`/api/pages/chart/${encodeURIComponent(symbol)}`, { run: app.run, at: app.at, candles: room, ...bounds }, held.signal); }
     catch (error) { if (error.name !== "AbortError") app.trouble(error); return; }
-    if (chart) show(chart, drawn);
+    if (chart) show(chart, drawn, live(app));
     document.documentElement.dataset.chart = String(drawn.candles.length);
   };
   return {
@@ -33,7 +34,7 @@ export function page(app) {
         h("div", { class: "title" }, h("h1", {}, symbol), state(status), h("span", { class: "muted" }, modeText(one)), one.halt_reason ? badge(one.halt_reason, "bad") : null,
           h("span", { class: "push" }), ["start", "pauseSymbol", "resumeSymbol", "stop"].map((name) => button(app, name, symbol))),
         figures([
-          ["Price", price(one.mark_price), `range ${amountText(one.lower_price, 8)} – ${amountText(one.upper_price, 8)}`],
+          [live(app) ? "Price" : "Mark price", price(live(app) || one.mark_price), `range ${amountText(one.lower_price, 8)} – ${amountText(one.upper_price, 8)}`],
           [`Result, ${one.quote}`, money(result, { signed: true }), "after fees"],
           ["Grid profit", money(one.grid_profit, { signed: true }), `${count(one.cycles_closed)} cycles`],
           ["Unpaired PnL", money(one.unpaired_pnl, { signed: true }), "holding at the mark"],
@@ -73,7 +74,7 @@ export function page(app) {
   };
 }
 
-function show(chart, told) {
+function show(chart, told, price) {
   const candles = told.candles.map(([ns, ...texts]) => { const [o, hi, l, c] = texts.map(Number); return { t: ms(ns), o, h: hi, l, c, texts }; });
   const levels = [...new Set(told.levels.flatMap((one) => [Number(one.buy_price), Number(one.sell_price)]))].sort((a, b) => a - b);
   const grid = told.grid || {}, last = told.candles.at(-1);
@@ -81,7 +82,7 @@ function show(chart, told) {
   chart.show({ candles, levels, bounds, width: ms(told.width_ns), whole: told.whole.length ? told.whole.map(ms) : null, ladderFrom: grid.started_at_ns ? ms(grid.started_at_ns) : 0,
     marks: told.fills.map((one) => ({ t: ms(one.executed_at_ns), v: Number(one.price), side: one.side, text: `${one.side} ${amountText(one.quantity, 8)} at ${amountText(one.price, 8)}` })),
     orders: told.orders.map((one) => ({ v: Number(one.price), side: one.side })),
-    now: last && !chart.window ? { v: Number(last[4]), text: amountText(last[4], 8) } : null,
+    now: last && !chart.window ? { v: Number(price || last[4]), text: amountText(price || last[4], 8) } : null,
     summary: last ? `${candles.length} candles until ${when(last[0])} UTC, last price ${last[4]}, ${told.fills.length} fills drawn, ${told.orders.length} working orders, ladder of ${told.levels.length} levels` : "No price yet" });
 }
 

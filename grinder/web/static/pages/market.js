@@ -37,7 +37,8 @@ export function page(app) {
 function overview(outside) {
   if (!outside) return h("p", { class: "empty" }, "Asking…");
   const list = outside.markets || outside.coins || [];
-  if (outside.problem || !list.length) return h("p", { class: "empty" }, `Off: nothing is asked of the internet unless the dashboard was started with --market.${outside.problem ? ` (${outside.problem})` : ""}`);
+  const why = outside.problem || outside.fault;
+  if (!list.length) return h("p", { class: "empty" }, why ? `Not shown: ${why}.` : "The source lists nothing.");
   const columns = [["Coin", (one) => one.name || one.id], ["Price", (one) => amountText(String(one.current_price ?? one.price ?? ""), 8), "num"], ["24 h", (one) => `${one.price_change_percentage_24h ?? "–"} %`, "num"], ["Market cap", (one) => amountText(String(one.market_cap ?? ""), 0), "num"]];
   return [outside.stale ? badge("stale", "bad") : null, table("Markets", columns, list),
     (outside.trending || []).length ? h("p", { class: "muted" }, `Trending: ${outside.trending.map((one) => one.name || one.item?.name || one).join(", ")}`) : null];
