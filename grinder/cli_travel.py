@@ -10,7 +10,17 @@ from pathlib import Path
 
 import click
 
-from grinder.cli import CONFIG, JSON, RUN, SET, guarded, main, parse_settings, print_json, read_config
+from grinder.command_line import (
+    CONFIG,
+    JSON,
+    RUN,
+    SET,
+    guarded,
+    main,
+    parse_settings,
+    print_json,
+    read_config,
+)
 
 
 @main.command()

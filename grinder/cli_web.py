@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from grinder.cli import JSON, guarded, main, print_json
+from grinder.command_line import JSON, guarded, main, print_json
 
 
 @main.command()

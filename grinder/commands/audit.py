@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from grinder.cli import JSON, RUN, guarded, main, print_json
+from grinder.command_line import JSON, RUN, guarded, main, print_json
 from grinder.errors import UserError
 
 COLUMNS = ("position", "time", "ts_ns", "actor", "version", "type", "cause", "state")

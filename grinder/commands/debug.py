@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from grinder.cli import RUN, guarded, main
+from grinder.command_line import RUN, guarded, main
 from grinder.errors import ExitStatus, UserError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from grinder.cli import JSON, RUN, guarded, main, print_json
+from grinder.command_line import JSON, RUN, guarded, main, print_json
 from grinder.errors import UserError
 
 

@@ -32,7 +32,7 @@ from grinder import __version__
 from grinder.errors import ExitStatus
 from grinder.ledger.head import HeadKeeper
 from grinder.ledger.recorder import LedgerApplication, open_writer
-from grinder.ledger.writer import KEEP_HEAD, WriterActor
+from grinder.ledger.writer import KEEP_HEAD, JournalFailed, WriterActor
 from grinder.live.accounts import TradingAccount, symbols_of
 from grinder.live.chain_watch import EVERY_S as CHAIN_EVERY_S
 from grinder.live.chain_watch import ChainWatch
@@ -184,7 +184,11 @@ class LiveRun:
         await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
         try:
             if starting.done():
-                await starting  # a start that failed says why
+                try:
+                    await starting  # a start that failed says why
+                except JournalFailed:
+                    if self.broken is None:
+                        raise  # the journal itself has said already why the run ends
                 await ending
             else:
                 starting.cancel()

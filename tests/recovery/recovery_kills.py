@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "ledger"))
 
 from small_ledgers import SETTINGS, trades_file, yaml_of
 
-from grinder import cli, show
+from grinder import cli, show, storing
 from grinder.commands import backtest as command
 from grinder.commands.inspect import replay_run
 from grinder.config import load_config
@@ -57,7 +57,7 @@ class Subject:
         self.yaml = folder / "grinder.yaml"
         self.yaml.write_text(yaml_of(DENSE), encoding="utf-8")
         self.config = load_config([self.yaml], {})
-        command.LedgerJournal = functools.partial(LedgerJournal, group=GROUP)  # type: ignore[misc]
+        storing.LedgerJournal = functools.partial(LedgerJournal, group=GROUP)  # type: ignore[misc]
 
     def run(self, out: Path) -> dict[str, Any]:
         """The command in this process."""

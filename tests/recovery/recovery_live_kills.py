@@ -33,6 +33,7 @@ import ccxt.async_support
 from live_runs import REPO, SETTINGS, status_of
 from recovery_kills import ended, forked
 
+from actors.ports import RateLimited
 from domain.orders import ENDED
 from grinder.config import load_config
 from grinder.connectors import registry
@@ -127,12 +128,21 @@ def ledger_state(subject: Subject) -> dict[str, Any]:
 
 
 async def on_exchange(subject: Subject) -> dict[str, Any]:
-    """Every order, execution and balance the exchange has, by its own account."""
+    """What the exchange has, asked for again when so many starts have used its limits up."""
+    while True:
+        try:
+            return await _on_exchange(subject)
+        except RateLimited as limited:
+            await asyncio.sleep(limited.retry_after_s + 1)
+
+
+async def _on_exchange(subject: Subject) -> dict[str, Any]:
+    """Every order, execution and balance, by the exchange's own account."""
     connector = registry.find("binance").make(
         Endpoint(**subject.endpoint), Credentials(KEY, SECRET), RealClock()
     )
-    await connector.open()
     try:
+        await connector.open()
         books = rebuild(subject.run.ledger).core.state_of("account")
         connector.list_instruments(books.instruments, {})
         exchange = ccxt.async_support.binance({"apiKey": KEY, "secret": SECRET})
@@ -158,7 +168,7 @@ def compared(subject: Subject) -> dict[str, Any]:
     """The ledger against the exchange, once nothing runs any more."""
     rebuilt = rebuild(subject.run.ledger)
     books = rebuilt.core.state_of("account")
-    seen = asyncio.run(asyncio.wait_for(on_exchange(subject), 60))
+    seen = asyncio.run(asyncio.wait_for(on_exchange(subject), 240))
     booked = sorted(fill for order in books.orders.values() for fill in order.fill_ids)
     there = sorted(one.fill_id for one in seen["fills"])
     instrument = books.instruments[SYMBOL]

@@ -29,7 +29,7 @@ def test_a_live_run_that_is_killed_at_any_moment_agrees_with_the_exchange_in_the
         cwd=PROGRAM.parents[2],
         env={**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])},
         capture_output=True,
-        timeout=KILLS * 10 + 180,
+        timeout=KILLS * 10 + 420,
     )
     assert done.returncode == 0, done.stderr.decode()[-3000:]
     found: dict[str, Any] = json.loads(done.stdout)

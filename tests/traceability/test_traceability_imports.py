@@ -17,9 +17,16 @@ def module_name(path: Path) -> str:
 
 
 def imports_of(source: str, known: set[str]) -> set[str]:
-    """The modules of the product that a module imports, also within functions."""
+    """The modules of the product that a module imports, also within functions.
+
+    What only a type checker imports does not count: it names a type and is not there when the product runs.
+    """
     found: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for block in [node for node in tree.body if isinstance(node, ast.If)]:
+        if isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING":
+            tree.body.remove(block)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
