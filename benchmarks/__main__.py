@@ -10,13 +10,14 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks import append, grid, latency, replaying, start
+from benchmarks import append, grid, latency, replaying, restart, start
 
 BENCHMARKS = {
     "append": append.run,
     "grid": grid.run,
     "latency": latency.run,
     "replay": replaying.run,
+    "restart": restart.run,
     "start": start.run,
 }
 
