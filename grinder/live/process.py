@@ -201,7 +201,10 @@ def main(arguments: list[str]) -> int:
     configure("--verbose" in arguments, as_json=False)
     path = Path(arguments[0])
     try:
-        return int(run_process(path, supervised=KEEP_STDIN in arguments))
+        status = int(run_process(path, supervised=KEEP_STDIN in arguments))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)  # a late signal must not change the status
+        return status
     except CoreFailure as failure:
         if failure.stream not in OF_RISK:
             raise

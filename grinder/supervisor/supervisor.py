@@ -58,7 +58,8 @@ class Supervisor:
                     time.sleep(every_s)
             finally:
                 for number, handler in before.items():
-                    signal.signal(number, handler)
+                    # Who asked for the end may ask again until the process is gone: it has ended.
+                    signal.signal(number, signal.SIG_IGN if self._signals else handler)
         return self.status()
 
     def status(self) -> ExitStatus:
@@ -80,4 +81,5 @@ class Supervisor:
         return {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
         self.stop()
