@@ -96,10 +96,13 @@ def test_a_run_that_ends_is_told_from_one_that_hangs(run: Path, tmp_path: Path) 
             process = process_of(run)
             os.kill(process, signal.SIGSTOP)
             try:
-                web.services.runs.by_name["own"]._asked_ns = 0
                 began = time.monotonic()
-                found = await web.get("/api/status")
-                assert time.monotonic() - began < 10
+                for _ in range(3):  # an answer that was under way as the process stopped counts for a second
+                    web.services.runs.by_name["own"]._asked_ns = 0
+                    found = await web.get("/api/status")
+                    if found.json["as_of"]["stale"]:
+                        break
+                assert time.monotonic() - began < 15
                 assert found.json["as_of"]["stale"], "it runs and does not answer"
                 assert found.json["live"] is None
                 assert (await web.get("/ready")).status == 503
