@@ -12,16 +12,13 @@ from typing import Protocol
 
 from actors.ports import AuthenticationFailed, Connector, ExchangeError, Listener
 from domain.account_state import AccountState
-from domain.instrument import LINEAR
-from domain.order_events import OrderTerms
-from domain.orders import ENDED, LIMIT, OrderStatus, TimeInForce
 from grinder.config import Config, Exchange
 from grinder.connectors.endpoint import Endpoint
 from grinder.data import InstrumentScale
 from grinder.errors import ConfigError, ExitStatus, UserError
 from grinder.live.clock import Clock
 from grinder.live.feeds import Playback, QuotesToRows, RowFeed, generated, parse_feed, recorded
-from grinder.live.spec import LIVE, LOCAL, PAPER, TESTNET, RunSpec
+from grinder.live.spec import LIVE, LOCAL, TESTNET, RunSpec
 from grinder.live.terms import under_rules, with_balances
 from grinder.opening import Opening, build_opening, exchange_rules
 from grinder.scaling import money
@@ -257,7 +254,6 @@ class PaperAccount:
             if name.startswith("wallet:")
         }
         desk = Desk(instruments, wallets, rules, self._spec.seed)
-        restore(desk, books, self._clock())
         connector = SimulatedConnector(
             desk,
             clock=self._clock,
@@ -265,6 +261,7 @@ class PaperAccount:
             fill_prefix=f"{self._clock():x}-",
             stream_prefix=PAPER_STREAMS if self._public is not None else "",
         )
+        connector.restore(books.orders, wallets, books.positions)
         connector.list_instruments(instruments, fee_prices(self._config, books))
         self._desk_row = connector.on_row
         if self._public is not None:
@@ -312,45 +309,3 @@ def load_playback(spec: RunSpec) -> Playback | None:
 def scales_asked(config: Config) -> Mapping[str, InstrumentScale]:
     """Steps as configured, by symbol."""
     return {symbol: InstrumentScale(tick=one.tick, lot=one.lot) for symbol, one in config.instruments.items()}
-
-
-def restore(desk: Desk, books: AccountState, now_ns: int) -> None:
-    """Let a desk hold what the books say: positions and working orders; its order ids go on from theirs."""
-    for symbol, position in books.positions.items():
-        if books.instruments[symbol].kind == LINEAR and position.units:
-            desk.wallet.position[symbol] = position.units
-            desk.wallet.cost[symbol] = position.cost
-    orders = sorted(books.orders.items())
-    given = [order.exchange_order_id for _, order in orders if order.exchange_order_id.isdigit()]
-    desk.start_numbers(order=max(map(int, given), default=0))
-    for order_id, order in orders:
-        # An order nobody acknowledged never reached this exchange: it died with the process before it.
-        rests = order.exchange_order_id and order.status not in (*ENDED, OrderStatus.PENDING)
-        if rests and order.filled_lots < order.lots:
-            terms = OrderTerms(
-                client_order_id=order_id,
-                symbol=order.symbol,
-                side=order.side,
-                order_type=LIMIT,
-                time_in_force=TimeInForce.GTC,
-                reduce_only=False,
-                price_ticks=order.price_ticks,
-                lots=order.lots,
-            )
-            desk.restore(
-                terms,
-                exchange_order_id=order.exchange_order_id,
-                filled_lots=order.filled_lots,
-                now_ns=now_ns,
-            )
-
-
-__all__ = [
-    "PAPER",
-    "ExchangeAccount",
-    "ExchangeAway",
-    "PaperAccount",
-    "TradingAccount",
-    "load_playback",
-    "symbols_of",
-]

@@ -14,7 +14,7 @@ from domain.order_events import OrderTerms
 from domain.orders import LIMIT, OrderStatus, TimeInForce
 from replay.exchange.desk import Desk
 
-RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED})
+RESTING = frozenset({OrderStatus.OPEN, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNKNOWN})
 
 
 def restore(

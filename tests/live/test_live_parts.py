@@ -19,7 +19,6 @@ from domain.record import Record
 from grinder.config import config_as_dict, load_config
 from grinder.errors import ConfigError, EnvironmentFault, LedgerError, UserError
 from grinder.ledger.recorder import open_application
-from grinder.live.accounts import restore
 from grinder.live.clock import FastLoop, LoopClock
 from grinder.live.disk import MB, RESERVE_MB, DiskWatch
 from grinder.live.feeds import FeedName, QuotesToRows, RowFeed, generated, parse_feed
@@ -29,6 +28,7 @@ from grinder.live.rebuild import Diverged, rebuild
 from grinder.live.spec import PAPER, RunSpec, prepare, read_spec
 from grinder.live.terms import under_rules, with_balances
 from grinder.run_folder import RunFolder
+from grinder.simulated.restoring import restore
 from replay.exchange.desk import Desk
 from replay.exchange.rolling import MarketRow
 from replay.exchange.rules import ExchangeRules
@@ -323,7 +323,7 @@ def test_a_paper_exchange_is_restored_from_the_books() -> None:
         core.learn(OrderAcceptedReport(client_order_id=order_id, exchange_order_id=str(number)), 3)
     books = core.state_of("account")
     desk = Desk(dict(books.instruments), {"USDT": 10**20}, ExchangeRules())
-    restore(desk, books, 5)
+    restore(desk, books.orders, {"USDT": 10**20}, books.positions, 5)
     open_ids = {order.client_id for order in desk.open_orders()}
     assert open_ids == set(submitted[1:]), "one that was never acknowledged died with its exchange"
     assert {order.exchange_id for order in desk.open_orders()} == {
