@@ -103,6 +103,23 @@ class Core:
 
     # --- for the edges ---------------------------------------------------------------------------------
 
+    def restore(
+        self, position: int, now_ns: int, chain: bytes, states: dict[str, Any], versions: dict[str, int]
+    ) -> None:
+        """Go on from the memory of a core at rest, which a replay has to have arrived at.
+
+        Raises:
+            ValueError: this core has learned something already.
+        """
+        if self.position:
+            raise ValueError(f"a core at position {self.position} cannot be restored; take a fresh one")
+        self.position, self.now_ns, self.chain = position, now_ns, chain
+        self._versions = dict(versions)
+        for name, state in states.items():
+            if name not in self._actors:
+                self._start(name)
+            self._actors[name].state = state
+
     def stand_around(self, name: str, around: Callable[[Handler], Handler]) -> None:
         """Let an edge stand around an actor's handling of messages, to time it; it must change nothing."""
         actor: Any = self._actors[name]

@@ -44,6 +44,19 @@ def replay(recorded: Iterable[PlainRow], progress: Progress | None = None) -> Re
     """
     journal = ComparingJournal(iter(recorded))
     core = Core(journal)
+    return outcome(core, journal, follow(core, journal, progress))
+
+
+def follow(core: Core, journal: ComparingJournal, progress: Progress | None = None) -> bytes:
+    """Let a core at rest learn the inputs of the records its journal holds, until they end or differ.
+
+    Returns:
+        The chain after the last input that came out identical as a whole.
+
+    Raises:
+        UnknownTopicError: an input was written by a newer program.
+        CoreFailure: an actor raised; the rules cannot read this ledger.
+    """
     head = core.chain
     while journal.expected is not None and journal.divergence is None:
         row = LedgerRow._make(journal.expected)
@@ -52,11 +65,16 @@ def replay(recorded: Iterable[PlainRow], progress: Progress | None = None) -> Re
             journal.divergence = difference(row, None)
             break
         core.learn(decode(row.topic, row.state), row.ts_ns)
-        core.take_intents()
+        core.take_intents()  # they left, or will be asked for by reconciling
         if journal.divergence is None:
             head = core.chain
         if progress and journal.compared % 4096 < 16:
             progress(journal.compared)
+    return head
+
+
+def outcome(core: Core, journal: ComparingJournal, head: bytes) -> ReplayResult:
+    """What a replay found."""
     return ReplayResult(
         identical=journal.divergence is None,
         records=journal.compared,

@@ -14,15 +14,15 @@ import attrs
 
 from actors.records import LedgerRow
 from domain.codec import UnknownTopicError
-from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
 from grinder.errors import EnvironmentFault, LedgerError
 from grinder.ledger.head import RESTORE, Head, missing_after, read_head
-from grinder.ledger.reading import connect, plain_rows
+from grinder.ledger.reading import connect
 from grinder.ledger.schema import SELECT
 from grinder.ledger.verify import verify
+from grinder.replaying import replay_ledger
 from grinder.run_folder import RunFolder
-from replay.replayer import causal_path, replay
+from replay.replayer import causal_path
 
 
 def replay_run(run: Path, progress: Progress) -> dict[str, Any]:
@@ -36,8 +36,7 @@ def replay_run(run: Path, progress: Progress) -> dict[str, Any]:
     connection = connect(folder.ledger)
     try:
         total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
-        with rare_collections():
-            result = replay(plain_rows(connection), lambda done: progress("replay", done, total))
+        result = replay_ledger(folder.ledger, lambda done: progress("replay", done, total)).result
         found = result.divergence
         path = causal_path(lambda at: _row(connection, at), found.cause) if found else []
     except UnknownTopicError as error:

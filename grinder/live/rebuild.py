@@ -5,20 +5,17 @@ Law: a ledger that does not verify, or that this program would have written diff
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 import attrs
 
 from actors.core import Core
-from actors.records import LedgerRow
-from domain.codec import decode
-from grinder.collecting import rare_collections
+from actors.journal import MemoryJournal
 from grinder.errors import ExitStatus, LedgerError, UserError
 from grinder.ledger.head import RESTORE, require_kept_head
-from grinder.ledger.reading import connect, plain_rows
 from grinder.ledger.verify import verify
-from replay.compare import ComparingJournal, Divergence, difference
+from grinder.replaying import replay_ledger
+from replay.compare import Divergence
 
 
 class Diverged(UserError):
@@ -81,20 +78,9 @@ def _require_whole(ledger: Path) -> None:
         )
 
 
-@rare_collections()
 def _replayed(ledger: Path) -> Rebuilt:
-    with closing(connect(ledger)) as connection:
-        journal = ComparingJournal(plain_rows(connection))
-        core = Core(journal)
-        last_ns = 0
-        while journal.expected is not None and journal.divergence is None:
-            row = LedgerRow._make(journal.expected)
-            if row.cause != row.position:
-                journal.divergence = difference(row, None)
-                break
-            core.learn(decode(row.topic, row.state), row.ts_ns)
-            core.take_intents()  # they left, or will be asked for by reconciling
-            last_ns = row.ts_ns
-    if journal.divergence is not None:
-        raise Diverged(journal.divergence, ledger)
-    return Rebuilt(core, journal.compared, last_ns)
+    found = replay_ledger(ledger)
+    if found.result.divergence is not None:
+        raise Diverged(found.result.divergence, ledger)
+    found.core.journal = MemoryJournal()  # the ledger's records are used up
+    return Rebuilt(found.core, found.result.records, found.last_ns)
