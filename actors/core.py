@@ -44,6 +44,7 @@ class Core:
         self._refs: dict[str, pykka.ActorRef[Any]] = {}
         self._versions: dict[str, int] = {}
         self._intents: list[Record] = []
+        self._unwritten: list[tuple[str, Record, int]] = []
         for name in (ACCOUNT, PORTFOLIO, CLOCK):
             self._start(name)
 
@@ -55,6 +56,16 @@ class Core:
         Raises:
             CoreFailure: an actor raised; the run must stop and be rebuilt by replay.
         """
+        try:
+            return self.decide(report, now_ns)
+        finally:
+            self.write_down()
+
+    def decide(self, report: Record, now_ns: int) -> int:
+        """Let every actor answer an input; nothing is in the journal before `write_down`.
+
+        For who wants to know the intents first; see `learn`.
+        """
         self.now_ns = now_ns
         position = self.write(STREAM[type(report)], report, 0)
         names = targets(report)
@@ -64,6 +75,22 @@ class Core:
             self.tell(name, position, report)
         self.sequencer.run()
         return position
+
+    def write_down(self) -> None:
+        """Encode and chain what was recorded since the last call, and hand it to the journal."""
+        unwritten, self._unwritten = self._unwritten, []
+        position = self.position - len(unwritten)
+        now_ns, chain, versions, append = self.now_ns, self.chain, self._versions, self.journal.append
+        for stream, event, cause in unwritten:
+            position += 1
+            version = versions[stream] = versions.get(stream, 0) + 1
+            topic, state = event.TOPIC, encode(event)
+            self.chain = chain = chained(chain, stream, version, topic, now_ns, cause, state)
+            append(new_row((position, stream, version, topic, state, now_ns, cause, chain)))
+
+    def discard(self) -> None:
+        """Forget what was recorded and not written down: an actor failed, and half an answer is none."""
+        self._unwritten.clear()
 
     def take_intents(self) -> list[Record]:
         """Intents decided since the last call, in order; the caller sees to their durability."""
@@ -77,21 +104,15 @@ class Core:
     def write(self, stream: str, event: Record, cause: int) -> int:
         """Record an event (cause 0: it is an input, its own cause) and return its position."""
         position = self.position = self.position + 1
-        version = self._versions[stream] = self._versions.get(stream, 0) + 1
-        topic, ts_ns = event.TOPIC, self.now_ns
-        state = encode(event)
-        cause = cause or position
-        self.chain = chain = chained(self.chain, stream, version, topic, ts_ns, cause, state)
-        row = (position, stream, version, topic, state, ts_ns, cause, chain)
-        self.journal.append(new_row(row))
+        self._unwritten.append((stream, event, cause or position))
         if type(event) in INTENTS:
             self._intents.append(event)
         return position
 
     def tell(self, target: str, cause: int, message: Record) -> None:
         """Queue a message for an actor, starting a symbol's actor when it is first spoken to."""
-        ref = self._refs.get(target) or self._start(target)
-        ref.tell((cause, message))
+        ref = self._refs.get(target)
+        (self._start(target) if ref is None else ref).tell((cause, message))
 
     def _start(self, name: str) -> pykka.ActorRef[Any]:
         actor = self._actor_class(self, name, RULES.get(name, symbol))

@@ -21,8 +21,9 @@ from domain.grids.spec import BOUNDED, GridSpec
 from domain.inputs import OpenAccount, OpenPortfolio, StartClock, StartGrid
 from domain.instrument import Instrument, ListInstrument
 from domain.record import Record
+from grinder.collecting import rare_collections
+from grinder.ledger.quick import store_on
 from grinder.ledger.recorder import open_application
-from grinder.ledger.writer import WriterActor
 from grinder.live.clock import RealClock
 from grinder.live.core_loop import CoreLoop
 from grinder.live.gate import Gate
@@ -105,7 +106,8 @@ def _opening(instruments: list[Instrument]) -> list[Record]:
     return commands
 
 
-def _percentiles(nanoseconds: list[int]) -> dict[str, float]:
+def percentiles(nanoseconds: list[int]) -> dict[str, float]:
+    """Median and 99th percentile, in microseconds; nothing of nothing."""
     ordered = sorted(nanoseconds)
     if not ordered:
         return {}
@@ -121,10 +123,10 @@ def raw_fsync(folder: Path, rounds: int = 300) -> dict[str, float]:
             file.write(b"x" * 4096)
             os.fdatasync(file.fileno())
             spent.append(perf_counter_ns() - started)
-    return _percentiles(spent)
+    return percentiles(spent)
 
 
-class _Timer:
+class Timer:
     """Times the quotes that lead to an order."""
 
     def __init__(self) -> None:
@@ -141,14 +143,15 @@ class _Timer:
             self.handed.append(perf_counter_ns() - started)
 
 
-async def _measure(path: Path, rate: int, timer: _Timer) -> None:
+async def measure(path: Path, rate: int, timer: Timer) -> None:
+    """Quotes at a rate until every level has its order, on a ledger without records."""
     instruments = [_instrument(number) for number in range(SYMBOLS)]
     application = open_application(path, create=True)
     recorder = application.ledger_recorder
-    writer = WriterActor.start(recorder, recorder.take_epoch())
+    writer, here = store_on(recorder, recorder.take_epoch(), path)
     clock = RealClock()
     core = Core(MemoryJournal())
-    loop = CoreLoop(core, writer, clock, timer.submit, failed=print)
+    loop = CoreLoop(core, writer, clock, timer.submit, failed=print, here=here)
     gate = Gate(core, loop.learn, clock, [one.symbol for one in instruments])
     loop.after_learn.append(gate.learned)
     take = core.take_intents
@@ -176,7 +179,7 @@ async def _measure(path: Path, rate: int, timer: _Timer) -> None:
     application.close()
 
 
-async def _quotes(gate: Gate, timer: _Timer, symbols: list[str], rate: int) -> None:
+async def _quotes(gate: Gate, timer: Timer, symbols: list[str], rate: int) -> None:
     """Quotes at a fixed rate, each at its own moment; `lag_ns` is how late the loop let it in."""
     started = perf_counter()
     level = dict.fromkeys(symbols, 0)
@@ -203,14 +206,15 @@ def run(path: Path | None) -> dict[str, Any]:
         folder = Path(made)
         figures: dict[str, Any] = {"fsync": raw_fsync(folder)}
         for rate in RATES:
-            timer = _Timer()
+            timer = Timer()
             for number in range(ROUNDS):
-                asyncio.run(_measure(folder / f"{rate}-{number}.db", rate, timer))
+                with rare_collections():  # as a run's process does
+                    asyncio.run(measure(folder / f"{rate}-{number}.db", rate, timer))
             figures[f"at_{rate}_per_s"] = {
                 "orders": len(timer.handed),
-                "decided": _percentiles(timer.decided),
-                "handed_over": _percentiles(timer.handed),
-                "behind": _percentiles(timer.lag_ns),
+                "decided": percentiles(timer.decided),
+                "handed_over": percentiles(timer.handed),
+                "behind": percentiles(timer.lag_ns),
             }
     figures["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return figures

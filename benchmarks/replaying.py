@@ -35,7 +35,7 @@ def run(path: Path | None) -> dict[str, Any]:
             reads.append(count / (perf_counter() - started))
             for processes, rates in ((None, replays), (1, alone)):
                 started = perf_counter()
-                result = replay_ledger(folder.ledger, processes=processes).result
+                result = replay_ledger(folder.ledger, processes=processes)
                 rates.append(result.records / (perf_counter() - started))
                 assert result.identical
     return {

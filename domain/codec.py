@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 
 import cattrs
@@ -44,6 +45,9 @@ class MalformedRecordError(ValueError):
 
 
 _converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook_func(
+    lambda kind: msgspec.UnsetType in get_args(kind), lambda found, kind: found
+)
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoders: dict[str, Callable[[bytes | str], Any]] = {}
 
@@ -89,14 +93,23 @@ def _upcast(topic: str, state: bytes | str) -> Any:
     return _converter.structure(fields, TOPICS[topic])
 
 
+_AS_THEY_ARE = (str, int, bool)
+
+
+@cache
+def _first_values(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
+    """Names and first values of a state's fields; looking them up anew costs more than all the rest."""
+    return tuple((field.name, field.default) for field in msgspec.structs.fields(kind))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Map):
         return {str(k): _plain(value[k]) for k in sorted(value)}
     if isinstance(value, msgspec.Struct):
         return {
-            field.name: _plain(found)
-            for field in msgspec.structs.fields(value)
-            if (found := getattr(value, field.name)) != field.default
+            name: found if type(found) in _AS_THEY_ARE else _plain(found)
+            for name, first in _first_values(type(value))
+            if (found := getattr(value, name)) != first
         }
     if isinstance(value, tuple):
         return [_plain(one) for one in value]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from domain.grid_events import LevelDeferred
 from domain.grid_state import SymbolState
 from domain.instrument import Instrument, whole_lots
-from domain.levels import Level, may_rest, next_side, price_of
+from domain.levels import Level, next_side, price_of, rests
 from domain.order_events import OrderRequested, OrderTerms
 from domain.orders import BUY, LIMIT, MARKET, NO_LEVEL, Purpose, TimeInForce, client_order_id
 from domain.record import Record
@@ -61,18 +61,18 @@ def grid_order(
 
 def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record]:
     """Orders (or deferrals) of the waiting levels that a price and a time allow, nearest first."""
-    if state.instrument is None:
+    instrument, levels = state.instrument, state.levels
+    if instrument is None:
         return
-    due = [
-        level
-        for at in state.waiting
-        if (level := state.levels[at]).retry_at_ns <= now_ns
-        and (level.retry_at_ns or may_rest(level, next_side(level), price_ticks))
-    ]
+    due = []
+    for at in state.waiting:
+        level = levels[at]
+        if level.retry_at_ns <= now_ns if level.retry_at_ns else rests(level, price_ticks):
+            due.append(level)
     if len(due) > 1:
         due.sort(key=lambda x: (abs(price_of(x, next_side(x)) - price_ticks), x.index))
     for level in due:
-        if may_rest(level, next_side(level), price_ticks):
-            yield level_order(state, state.instrument, level)
+        if not level.retry_at_ns or rests(level, price_ticks):
+            yield level_order(state, instrument, level)
         else:
-            yield LevelDeferred(symbol=state.instrument.symbol, level=level.index)
+            yield LevelDeferred(symbol=instrument.symbol, level=level.index)

@@ -101,9 +101,11 @@ def price_of(level: Level, side: str) -> int:
     return level.buy_ticks if side == BUY else level.sell_ticks
 
 
-def may_rest(level: Level, side: str, price_ticks: int) -> bool:
-    """Whether an order of the level would rest, not take, at a market price."""
-    return price_ticks > level.buy_ticks if side == BUY else price_ticks < level.sell_ticks
+def rests(level: Level, price_ticks: int) -> bool:
+    """Whether the order the level has, or wants next, would rest, not take, at a market price."""
+    opens = level.phase not in _CLOSES
+    buys = (level.opening == BUY) is opens
+    return price_ticks > level.buy_ticks if buys else price_ticks < level.sell_ticks
 
 
 FIRST_RETRY_NS = 10**9

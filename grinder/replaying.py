@@ -31,7 +31,6 @@ from actors.sequencer import CoreFailure
 from domain.codec import UnknownTopicError
 from grinder.collecting import rare_collections
 from grinder.ledger.reading import connect, plain_rows
-from grinder.log import logger
 from replay.compare import ComparingJournal, PlainRow
 from replay.folding import Folded
 from replay.replayer import Progress, ReplayResult, follow, outcome
@@ -39,10 +38,10 @@ from replay.replayer import Progress, ReplayResult, follow, outcome
 FEWEST: Final = 40_000
 """Records below which another process costs more than it saves."""
 
-FOLDING: Final = 0.25
-"""Seconds to fold a record by seconds to replay it (measured: 0.2 to 0.3)."""
+FOLDING: Final = 0.3
+"""Seconds to fold a record by seconds to replay it (measured: 0.25 to 0.35)."""
 
-STARTING: Final = 15_000
+STARTING: Final = 12_000
 """Records one process replays while the other starts."""
 
 _FOLD = (
@@ -64,20 +63,9 @@ class _NotJoined(Exception):
     """Two processes did not prove the ledger; one has to look."""
 
 
-@attrs.frozen
-class Replayed:
-    """A core that went through a ledger, and what came of it.
-
-    Attributes:
-        last_ns: time of the last input, 0 without any.
-    """
-
-    core: Core
-    result: ReplayResult
-    last_ns: int
-
-
-def replay_ledger(ledger: Path, progress: Progress | None = None, processes: int | None = None) -> Replayed:
+def replay_ledger(
+    ledger: Path, progress: Progress | None = None, processes: int | None = None
+) -> ReplayResult:
     """Replay a whole ledger into a fresh core.
 
     Args:
@@ -96,6 +84,8 @@ def replay_ledger(ledger: Path, progress: Progress | None = None, processes: int
             try:
                 return _by_two(connection, ledger, total, progress)
             except _NotJoined as why:
+                from grinder.log import logger  # the other process starts sooner without it
+
                 logger().info("replayed again by one process", ledger=str(ledger), why=str(why))
         return _replayed(Core, plain_rows(connection), progress)
 
@@ -108,17 +98,19 @@ def _processors() -> int:
 
 def _replayed(
     begin: Callable[[Journal], Core], rows: Iterator[PlainRow], progress: Progress | None
-) -> Replayed:
+) -> ReplayResult:
     journal = ComparingJournal(rows)
     core = begin(journal)
     head = follow(core, journal, progress)
-    return Replayed(core, outcome(core, journal, head), core.now_ns)
+    return outcome(core, journal, head)
 
 
 # --- by two --------------------------------------------------------------------------------------------
 
 
-def _by_two(connection: sqlite3.Connection, ledger: Path, total: int, progress: Progress | None) -> Replayed:
+def _by_two(
+    connection: sqlite3.Connection, ledger: Path, total: int, progress: Progress | None
+) -> ReplayResult:
     """The rest of a ledger, on a first part that another process proves meanwhile.
 
     Raises:
@@ -133,11 +125,11 @@ def _by_two(connection: sqlite3.Connection, ledger: Path, total: int, progress: 
             rest = _replayed(folded.core, plain_rows(connection, cut), told.replayed)
         except _FAULTS as fault:
             raise _NotJoined(repr(fault)) from fault
-        if not rest.result.identical:
+        if not rest.identical:
             raise _NotJoined("the second part differs")
         if _answer(other) != {"records": cut, "states": began_with}:
             raise _NotJoined("the first part differs")
-    return attrs.evolve(rest, result=attrs.evolve(rest.result, records=cut + rest.result.records))
+    return attrs.evolve(rest, records=cut + rest.records)
 
 
 def _cut(connection: sqlite3.Connection, total: int) -> int:
@@ -213,8 +205,8 @@ def _answer(other: subprocess.Popen[bytes]) -> Any:
 def prove_first_part(ledger: Path, cut: int) -> dict[str, Any] | None:
     """Replay the records up to a position; what they led to, or None when they do not come out identical."""
     with closing(connect(ledger)) as connection, rare_collections():
-        found = _replayed(Core, islice(plain_rows(connection), cut), None).result
-    return {"records": found.records, "states": found.states} if found.identical else None
+        found = _replayed(Core, islice(plain_rows(connection), cut), None)
+    return {"records": found.records, "states": found.states()} if found.identical else None
 
 
 if __name__ == "__main__":

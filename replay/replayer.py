@@ -25,14 +25,18 @@ class ReplayResult:
     Attributes:
         records: records that came out identical.
         head: chain after the last of them, hex.
-        states: SHA-256 of every actor's state at the end, by stream.
+        core: went through them.
     """
 
     identical: bool
     records: int
     head: str
     divergence: Divergence | None
-    states: dict[str, str]
+    core: Core = attrs.field(eq=False, repr=False)
+
+    def states(self) -> dict[str, str]:
+        """SHA-256 (hex) of every actor's state at the end, by stream."""
+        return {name: state_hash(self.core.state_of(name)) for name in self.core.names()}
 
 
 def replay(recorded: Iterable[PlainRow], progress: Progress | None = None) -> ReplayResult:
@@ -80,7 +84,7 @@ def outcome(core: Core, journal: ComparingJournal, head: bytes) -> ReplayResult:
         records=journal.compared,
         head=head.hex(),
         divergence=journal.divergence,
-        states={name: state_hash(core.state_of(name)) for name in core.names()},
+        core=core,
     )
 
 

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from actors.records import LedgerRow
-from domain.codec import UnknownTopicError
 from grinder.commands.backtest import Progress
 from grinder.errors import EnvironmentFault, LedgerError
+from grinder.ledger.faults import readable
 from grinder.ledger.head import RESTORE, Head, missing_after, read_head
 from grinder.ledger.reading import connect
 from grinder.ledger.schema import SELECT
@@ -33,28 +34,13 @@ def replay_run(run: Path, progress: Progress) -> dict[str, Any]:
     """
     folder = RunFolder(run)
     folder.require()
-    connection = connect(folder.ledger)
-    try:
+    # Bytes that were changed may decode, and then trip up whoever uses what they say.
+    besides = (struct.error, ValueError, TypeError)
+    with closing(connect(folder.ledger)) as connection, readable(folder.ledger, *besides):
         total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
-        result = replay_ledger(folder.ledger, lambda done: progress("replay", done, total)).result
+        result = replay_ledger(folder.ledger, lambda done: progress("replay", done, total))
         found = result.divergence
         path = causal_path(lambda at: _row(connection, at), found.cause) if found else []
-    except UnknownTopicError as error:
-        raise LedgerError(
-            "ledger.unknown_record",
-            str(error),
-            place=str(folder.ledger),
-            fix="use the version of grinder that wrote it, or a later one",
-        ) from error
-    except (sqlite3.DatabaseError, struct.error, ValueError, TypeError) as error:
-        raise LedgerError(
-            "ledger.damaged",
-            f"the ledger cannot be read: {error}",
-            place=str(folder.ledger),
-            fix="run `grinder verify` to find the first bad record",
-        ) from error
-    finally:
-        connection.close()
     divergence = None
     if found:
         steps = [{"position": r.position, "stream": r.stream, "topic": r.topic} for r in path]
@@ -64,7 +50,7 @@ def replay_run(run: Path, progress: Progress) -> dict[str, Any]:
         "records": result.records,
         "head": result.head,
         "divergence": divergence,
-        "states": result.states,
+        "states": result.states(),
     }
 
 

@@ -8,7 +8,6 @@ A forger who can write the folder can write this file as well; a head kept elsew
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,8 +18,8 @@ import attrs
 import orjson
 
 from grinder.errors import LedgerError
+from grinder.files import replace_file
 from grinder.ledger.reading import connect, is_begun
-from grinder.log import logger
 
 EVERY_S = 1.0
 """Between two writes while records come; each costs a sync, after the commit was acknowledged."""
@@ -50,13 +49,7 @@ def write_head(ledger: Path, head: Head) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    path = head_file(ledger)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        file.write(orjson.dumps(attrs.asdict(head)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(head_file(ledger), orjson.dumps(attrs.asdict(head)) + b"\n")
 
 
 def read_head(ledger: Path) -> Head | None:
@@ -127,7 +120,10 @@ def require_kept_head(ledger: Path) -> None:
 
 
 class HeadKeeper:
-    """Keeps the head of a ledger that is being written, now and then; belongs to the writer's thread."""
+    """Keeps the head of a ledger that is being written, now and then.
+
+    One thread at a time stores records and says so; `keep` is the writer thread's.
+    """
 
     def __init__(
         self, ledger: Path, every_s: float = EVERY_S, clock: Callable[[], float] = time.monotonic
@@ -137,21 +133,28 @@ class HeadKeeper:
         self._clock = clock
         self._written_at = clock() - every_s
         self._head: tuple[int, bytes] | None = None
+        self._written: tuple[int, bytes] | None = None
+
+    def known(self, position: int, chain: bytes) -> bool:
+        """A record is on disk, and all before it; whether it is time to write that down."""
+        self._head = (position, chain)
+        return self._clock() - self._written_at >= self._every_s
 
     def stored(self, position: int, chain: bytes) -> None:
         """A record is on disk, and all before it."""
-        self._head = (position, chain)
-        if self._clock() - self._written_at >= self._every_s:
+        if self.known(position, chain):
             self.keep()
 
     def keep(self) -> None:
         """Write the head that is known and not written yet.  A failure is told, and is no reason to stop."""
-        if self._head is None:
+        head = self._head
+        if head is None or head == self._written:
             return
-        position, chain = self._head
-        self._head = None
+        position, chain = self._written = head
         self._written_at = self._clock()
         try:
             write_head(self._ledger, Head(position, chain.hex()))
         except OSError as error:
+            from grinder.log import logger  # who only reads a ledger starts sooner without it
+
             logger().error("the ledger's head could not be kept", reason=str(error))

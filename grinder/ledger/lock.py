@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
 from grinder.errors import EnvironmentFault
 from grinder.ledger.place import require_local
+
+LOCKED = "ledger.locked"
+"""The code of a refusal because another process lives."""
 
 
 class WriterLock:
@@ -43,14 +47,14 @@ class WriterLock:
             self._file.close()
             self._file = None
             raise EnvironmentFault(
-                "ledger.locked",
+                LOCKED,
                 f"another grinder is writing this ledger ({holder})",
                 place=str(self.path.parent),
                 fix="wait for it to end, or use another folder",
             ) from None
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()}\n")
-        self._file.flush()
+        with suppress(OSError):  # a full disk must not keep anybody from cancelling orders
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), f"process {os.getpid()}\n".encode())
         return self
 
     def __exit__(

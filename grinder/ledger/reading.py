@@ -95,6 +95,14 @@ def is_begun(path: Path) -> bool:
     return True
 
 
+def first_time_ns(path: Path, topic: str) -> int:
+    """Time of the first record of a topic, ns; 0 where there is none."""
+    with closing(connect(path)) as connection:
+        asked = "SELECT ts_ns FROM stored_events WHERE topic = ? ORDER BY rowid LIMIT 1"
+        found = connection.execute(asked, (topic,)).fetchone()
+    return int(found[0]) if found else 0
+
+
 def rows(connection: sqlite3.Connection, after: int = 0) -> Iterator[LedgerRow]:
     """Records after a position, in order.
 

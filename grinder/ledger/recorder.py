@@ -165,7 +165,11 @@ class LedgerRecorder(SQLiteApplicationRecorder):
             FencedError: the ledger was taken over by a writer with a later epoch.
             eventsourcing.persistence.PersistenceError, sqlite3.Error: nothing of it was stored.
         """
-        append(cast(_LedgerDatastore, self.datastore).appender(), rows, epoch)
+        append(self.appender(), rows, epoch)
+
+    def appender(self) -> sqlite3.Connection:
+        """The connection that appends; one thread at a time may use it."""
+        return cast(_LedgerDatastore, self.datastore).appender()
 
     def take_epoch(self) -> int:
         """Become the writer: every earlier epoch is refused from now on."""

@@ -18,6 +18,7 @@ from eventsourcing.persistence import PersistenceError
 
 from actors.records import LedgerRow
 from grinder.ledger.head import HeadKeeper
+from grinder.ledger.log_file import LogFile
 from grinder.ledger.recorder import LedgerRecorder
 
 GROUP = 1024
@@ -46,6 +47,13 @@ class Group(NamedTuple):
     failed: Callable[[BaseException], None]
 
 
+class EmptyLog(NamedTuple):
+    """A message to the writer: the log is long; who is told when it is empty, or that the disk failed."""
+
+    emptied: Callable[[], None]
+    failed: Callable[[BaseException], None]
+
+
 def is_full(failure: BaseException) -> bool:
     """Whether a commit failed for want of room: nothing of it was stored, and nothing is in doubt."""
     cause: BaseException | None = failure
@@ -65,11 +73,28 @@ def advice(failure: BaseException) -> str:
     return "find out what is wrong with the disk before starting again; the ledger is whole as far as it goes"
 
 
+def append_making_room(
+    recorder: LedgerRecorder, epoch: int, make_room: Callable[[], bool], rows: list[LedgerRow]
+) -> None:
+    """Store rows durably; on a full disk once more, if `make_room` could free what is kept back for that.
+
+    Raises:
+        PersistenceError, sqlite3.Error: nothing of it was acknowledged.
+    """
+    try:
+        recorder.append_rows(rows, epoch)
+    except (PersistenceError, sqlite3.Error) as failure:
+        # A full disk refuses before anything is in doubt; a failed fsync is never tried again.
+        if not (is_full(failure) and make_room()):
+            raise
+        recorder.append_rows(rows, epoch)
+
+
 class WriterActor(pykka.ThreadingActor):
-    """The edge actor that owns the write connection.
+    """The edge actor that stores on its own thread.
 
     `make_room` may free space kept back for a full disk; it says whether it did.  `heads` keeps the ledger's
-    head beside it, after the commit was acknowledged.
+    head beside it, after the commit was acknowledged.  `log` is emptied when that is asked for.
     """
 
     use_daemon_thread = True
@@ -80,16 +105,18 @@ class WriterActor(pykka.ThreadingActor):
         epoch: int,
         make_room: Callable[[], bool] = lambda: False,
         heads: HeadKeeper | None = None,
+        log: LogFile | None = None,
     ) -> None:
         super().__init__()
         self._heads = heads
+        self._log = log
         self._recorder = recorder
         self._epoch = epoch
         self._make_room = make_room
         self._failure: Exception | None = None
         self._told: Callable[[BaseException], None] | None = None
 
-    def on_receive(self, message: list[LedgerRow] | Group | str) -> int:
+    def on_receive(self, message: list[LedgerRow] | Group | EmptyLog | str) -> int:
         """Store one group; the reply is the last position stored.
 
         Raises:
@@ -97,6 +124,12 @@ class WriterActor(pykka.ThreadingActor):
         """
         if isinstance(message, Group):
             return self._store_and_tell(message)
+        if isinstance(message, EmptyLog):
+            self._told = message.failed
+            if self._log is not None:
+                self._log.empty()
+            message.emptied()
+            return 0
         if isinstance(message, str):
             self._keep_head()
             return 0
@@ -133,7 +166,7 @@ class WriterActor(pykka.ThreadingActor):
             group.failed(JournalFailed(self._failure))
             return 0
         try:
-            self._append(group.rows)
+            append_making_room(self._recorder, self._epoch, self._make_room, group.rows)
         except (PersistenceError, sqlite3.Error, OSError) as failure:
             self._failure = failure
             group.failed(failure)
@@ -143,15 +176,6 @@ class WriterActor(pykka.ThreadingActor):
         if self._heads is not None:
             self._heads.stored(last.position, last.chain)
         return last.position
-
-    def _append(self, rows: list[LedgerRow]) -> None:
-        try:
-            self._recorder.append_rows(rows, self._epoch)
-        except (PersistenceError, sqlite3.Error) as failure:
-            # A full disk refuses before anything is in doubt; a failed fsync is never tried again.
-            if not (is_full(failure) and self._make_room()):
-                raise
-            self._recorder.append_rows(rows, self._epoch)
 
 
 class LedgerJournal:

@@ -1,8 +1,9 @@
 """The core on an event loop: it learns at once, and what it decided leaves when it is durable.
 
-Law: learning never waits.  Records go to the journal's thread in groups; a group is handed over as soon as
-the one before it is on disk, and holds whole inputs only.  An intent leaves only after the commit that holds
-it.  A journal that fails stops the process at once: memory is ahead of the ledger.
+Law: learning never waits for a slow disk.  Records are stored in groups, one after the other, each holding
+whole inputs only: by the journal's thread, or, while the disk is quick and the loop has a moment, right here.
+An intent leaves only after the commit that holds it.  A journal that fails stops the process at once: memory
+is ahead of the ledger.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any, Protocol
 from actors.core import Core
 from actors.records import LedgerRow
 from domain.record import Record
-from grinder.ledger.writer import Group, JournalFailed
+from grinder.ledger.quick import NOT_STORED
+from grinder.ledger.writer import EmptyLog, Group, JournalFailed
 from grinder.live.clock import Clock
 from grinder.log import CORRELATION, correlated
 
@@ -26,6 +28,19 @@ class GroupStore(Protocol):
 
     def tell(self, message: Any) -> None:
         """Take a `Group`; the answer comes on another thread."""
+
+
+class StoreHere(Protocol):
+    """Who stores groups on the loop's thread: `grinder.ledger.quick.QuickStore`."""
+
+    def takes(self, records: int) -> bool:
+        """Whether a group of so many records is to be stored here and now."""
+
+    def was_stored(self, records: int, seconds: float) -> bool:
+        """A commit took so long; whether it is time to empty the log."""
+
+    def store(self, rows: list[LedgerRow]) -> None:
+        """Store a group; raises one of `grinder.ledger.quick.NOT_STORED`."""
 
 
 class _Gathering:
@@ -60,10 +75,13 @@ class CoreLoop:
         clock: Clock,
         submit: Callable[[Record, int], None],
         failed: Callable[[BaseException], None],
+        here: StoreHere | None = None,
     ) -> None:
         self.core = core
         self.clock = clock
         self._store = store
+        self._here = here
+        self._stores_soon = False
         self._submit = submit
         self._failed = failed
         self._journal = _Gathering()
@@ -90,28 +108,29 @@ class CoreLoop:
         if self.failure is not None:
             raise JournalFailed(RuntimeError(str(self.failure)))
         now_ns = self.clock()
-        whole = len(self._journal.rows)
         # What is logged meanwhile, and by whatever is set going, belongs to this input.
         outer = CORRELATION.set(self.core.position + 1)
         try:
-            return self._learn(report, now_ns, whole)
+            return self._learn(report, now_ns)
         finally:
             CORRELATION.reset(outer)
 
-    def _learn(self, report: Record, now_ns: int, whole: int) -> int:
+    def _learn(self, report: Record, now_ns: int) -> int:
+        core = self.core
         began = time.perf_counter_ns()
         try:
-            position = self.core.learn(report, now_ns)
+            position = core.decide(report, now_ns)
         except BaseException:
             # Half an input does not replay: nothing of it reaches the ledger or leaves.
-            del self._journal.rows[whole:]
-            self.core.take_intents()
+            core.discard()
+            core.take_intents()
             raise
         self.decided(time.perf_counter_ns() - began)
-        for intent in self.core.take_intents():
+        for intent in core.take_intents():
             self._intents.append((intent, now_ns, position))
-        if self._under_way is None:
-            self._hand_over()
+        core.write_down()
+        if self._under_way is None and not self._stores_soon:
+            self._store_next()
         for call in self.after_learn:
             call(report)
         return position
@@ -136,17 +155,51 @@ class CoreLoop:
         await self.durable(position)
         return position
 
-    def _hand_over(self) -> None:
+    def _store_next(self) -> None:
+        if self._here is not None and self._here.takes(len(self._journal.rows)):
+            # Not at once: what else is learned in this turn of the loop shares the commit.
+            self._stores_soon = True
+            self._loop.call_soon(self._store_now)
+        else:
+            self._hand_over()
+
+    def _take(self) -> list[LedgerRow]:
+        """The records of the next group, which is under way from now on."""
         rows, self._journal.rows = self._journal.rows, []
         self._under_way, self._intents = self._intents, []
         self._handed_over = time.perf_counter()
+        return rows
+
+    def _hand_over(self) -> None:
+        rows = self._take()
         self._store.tell(Group(rows, self._stored, self._refused))
+        self.written(rows)
+
+    def _store_now(self) -> None:
+        self._stores_soon = False
+        if self.failure is not None or self._here is None or not self._journal.rows:
+            return
+        if not self._here.takes(len(self._journal.rows)):
+            self._hand_over()
+            return
+        rows = self._take()
+        try:
+            self._here.store(rows)
+        except BaseException as failure:
+            self._on_refused(failure)
+            if isinstance(failure, NOT_STORED):
+                return
+            raise
+        self._on_stored(rows[-1].position)
         self.written(rows)
 
     # --- on the writer's thread ------------------------------------------------------------------------
 
     def _stored(self, position: int) -> None:
         self._on_loop(self._on_stored, position)
+
+    def _emptied(self) -> None:
+        self._on_loop(self._on_emptied, None)
 
     def _refused(self, failure: BaseException) -> None:
         self._on_loop(self._on_refused, failure)
@@ -161,14 +214,23 @@ class CoreLoop:
         records = position - self.durable_position
         self.durable_position = position
         intents, self._under_way = self._under_way, None
-        self.measured(records, time.perf_counter() - self._handed_over)
-        if self._journal.rows:
-            self._hand_over()  # first, so that the disk works while the session does
+        seconds = time.perf_counter() - self._handed_over
+        self.measured(records, seconds)
+        if self._here is not None and self._here.was_stored(records, seconds):
+            self._under_way = []  # nothing is stored meanwhile
+            self._store.tell(EmptyLog(self._emptied, self._refused))
+        elif self._journal.rows:
+            self._store_next()  # first, so that the disk works while the session does
         for intent, now_ns, cause in intents or ():
             with correlated(cause):
                 self._submit(intent, now_ns)
         while self._waiting and self._waiting[0][0] <= position:
             self._resolve(self._waiting.popleft()[1], None)
+
+    def _on_emptied(self, _: None) -> None:
+        self._under_way = None
+        if self._journal.rows:
+            self._store_next()
 
     def _on_refused(self, failure: BaseException) -> None:
         if self.failure is not None:

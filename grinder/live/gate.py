@@ -49,6 +49,7 @@ class Gate:
     Attributes:
         is_open: whether prices reach the core; closed until trading starts and after it stops.
         prices: the newest price of each symbol, ticks.
+        quotes: the newest best bid and ask of each symbol, ticks.
         seen: prices that came; let_in: inputs made of them.
         turn: how many times prices were looked at; with the ledger's position it places a frame of the tape.
         flushing: told the time and the turn before prices are looked at (the tape keeps it).
@@ -71,8 +72,11 @@ class Gate:
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_ns = 0
+        self._moved: set[str] = set()
+        self._all = True
         self.is_open = False
         self.prices: dict[str, int] = {}
+        self.quotes: dict[str, tuple[int, int]] = {}
         self.received_ns: dict[str, int] = {}
         self.seen = self.let_in = self.turn = 0
         self.flushing: Callable[[int, int], None] = lambda now_ns, turn: None
@@ -81,7 +85,7 @@ class Gate:
     def open(self) -> None:
         """Let prices in from now on, the newest known ones first."""
         self.is_open = True
-        self._schedule()
+        self._look_soon_at_all()
 
     def close(self) -> None:
         """Let nothing in any more."""
@@ -93,6 +97,7 @@ class Gate:
 
     def quote(self, symbol: str, bid_ticks: int, ask_ticks: int) -> None:
         """The best quotes of a symbol: its price is their middle, rounded down."""
+        self.quotes[symbol] = (bid_ticks, ask_ticks)
         self.price(symbol, (bid_ticks + ask_ticks) // 2)
 
     def price(self, symbol: str, ticks: int) -> None:
@@ -105,28 +110,41 @@ class Gate:
         known.price = self.prices[symbol] = ticks
         self.received_ns[symbol] = now_ns = self._clock()
         known.came_ns = time.perf_counter_ns()
+        self._moved.add(symbol)
         if self._scheduled is not None or not self.is_open:
             return
         # Most prices are outside every wake: those cost a comparison, not a turn of the loop.
-        due = first or now_ns >= self._next_ns
-        if due or inside(self._wake(symbol, known), now_ns, ticks):
-            self._scheduled = self._loop.call_soon(self.flush)
+        if first or now_ns >= self._next_ns:
+            self._look_soon_at_all()
+        elif inside(self._wake(symbol, known), now_ns, ticks):
+            self._schedule()
 
     def learned(self, report: Record) -> None:
         """After every input: wakes may have moved, so the newest prices are looked at again."""
+        self._look_soon_at_all()
+
+    def _look_soon_at_all(self) -> None:
+        self._all = True
         self._schedule()
 
     def _schedule(self) -> None:
         if self._scheduled is None and self.is_open:
-            self._scheduled = self._loop.call_soon(self.flush)
+            self._scheduled = self._loop.call_soon(self._on_turn)
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """The symbols whose prices may pass, sorted."""
         return tuple(self._symbols)
 
-    def flush(self) -> None:
-        """Look at the newest prices now, and let in those that are wanted."""
+    def _on_turn(self) -> None:
+        self.flush(everything=self._all)
+
+    def flush(self, everything: bool = True) -> None:
+        """Look at the newest prices now, and let in those that are wanted.
+
+        Where neither price nor wake is new, nothing can be wanted before the time of the timer; so less than
+        everything comes to the same, and sooner.
+        """
         self._scheduled = None
         if not self.is_open or not self.prices:
             return
@@ -136,9 +154,11 @@ class Gate:
         due = self._core.clock_wake().at_ns
         if due is not None and now_ns >= due:
             self._learn(ClockReport(marks=tuple(sorted(self.prices.items()))))
-        next_ns: int | None = None
-        for name, symbol in self._symbols.items():
-            at_ns = self._look(name, symbol, now_ns)
+        everything = everything or now_ns >= self._next_ns
+        moved, self._moved, self._all = self._moved, set(), False
+        next_ns = None if everything or self._next_ns == NEVER_NS else self._next_ns
+        for name in self._symbols if everything else sorted(moved):
+            at_ns = self._look(name, self._symbols[name], now_ns)
             if at_ns is not None and (next_ns is None or at_ns < next_ns):
                 next_ns = at_ns
         due = self._core.clock_wake().at_ns
@@ -182,7 +202,10 @@ class Gate:
         return symbol.wake
 
     def _arm(self, at_ns: int | None) -> None:
-        self._next_ns = NEVER_NS if at_ns is None else at_ns
+        next_ns = NEVER_NS if at_ns is None else at_ns
+        if self._timer is not None and next_ns == self._next_ns:
+            return
+        self._next_ns = next_ns
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -193,4 +216,4 @@ class Gate:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._schedule()
+        self._look_soon_at_all()

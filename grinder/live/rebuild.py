@@ -80,7 +80,7 @@ def _require_whole(ledger: Path) -> None:
 
 def _replayed(ledger: Path) -> Rebuilt:
     found = replay_ledger(ledger)
-    if found.result.divergence is not None:
-        raise Diverged(found.result.divergence, ledger)
+    if found.divergence is not None:
+        raise Diverged(found.divergence, ledger)
     found.core.journal = MemoryJournal()  # the ledger's records are used up
-    return Rebuilt(found.core, found.result.records, found.last_ns)
+    return Rebuilt(found.core, found.records, found.core.now_ns)

@@ -13,9 +13,9 @@ from domain.levels import (
     Level,
     LevelPhase,
     LevelTrigger,
-    may_rest,
     next_side,
     price_of,
+    rests,
     retry_delay_ns,
 )
 from domain.orders import (
@@ -142,12 +142,18 @@ def test_a_level_wants_one_side_at_a_time(opening: str, phase: LevelPhase, side:
     assert price_of(level, side) == (90 if side == "buy" else 110)
 
 
+@pytest.mark.parametrize("phase", list(P))
+@pytest.mark.parametrize("opening", ["buy", "sell"])
 @pytest.mark.parametrize(
-    ("side", "price", "rests"),
+    ("side", "price", "may"),
     [("buy", 91, True), ("buy", 90, False), ("sell", 109, True), ("sell", 110, False)],
 )
-def test_an_order_rests_only_strictly_inside_its_price(side: str, price: int, rests: bool) -> None:
-    assert may_rest(Level(index=0, buy_ticks=90, sell_ticks=110, lots=1), side, price) is rests
+def test_an_order_rests_only_strictly_inside_its_price(
+    opening: str, phase: LevelPhase, side: str, price: int, may: bool
+) -> None:
+    level = Level(index=0, buy_ticks=90, sell_ticks=110, lots=1, opening=opening, phase=phase)
+    if next_side(level) == side:
+        assert rests(level, price) is may
 
 
 @QUICK

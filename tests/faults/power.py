@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,14 @@ class Disk(apsw.VFS):
         connection.set_busy_timeout(5_000)
         settle(connection)
         return connection
+
+    def growing(self, name: str, folder: Path, grow: Callable[[], None]) -> None:
+        """Let something write to a file past SQLite, and write down by how much it grew, synced."""
+        path = folder / name
+        before = path.stat().st_size
+        grow()
+        self.steps.append(Step("write", name, before, path.read_bytes()[before:]))
+        self.steps.append(Step("sync", name))
 
     def acknowledged(self, position: int) -> None:
         """Somebody was told that everything up to a record is durable."""

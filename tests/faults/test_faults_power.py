@@ -17,18 +17,29 @@ from actors.records import LedgerRow
 from domain.record import Record
 from grinder.errors import ExitStatus, LedgerError
 from grinder.ledger.appending import DURABLE
+from grinder.ledger.log_file import LogFile
 from grinder.ledger.recorder import _LedgerDatastore, open_application
 from grinder.ledger.verify import verify
-from grinder.ledger.writer import Group, JournalFailed, WriterActor
+from grinder.ledger.writer import EmptyLog, Group, JournalFailed, WriterActor
 from grinder.live.run import LiveRun
 
 CUTS = 300
+GROWN = 512 * 1024
+"""More than is logged between two emptyings, so the log is written over and never grows."""
 
 
 def history(
-    folder: Path, records: list[LedgerRow], *settings: str, failing: int = 0, group: int = 3
+    folder: Path,
+    records: list[LedgerRow],
+    *settings: str,
+    failing: int = 0,
+    group: int = 3,
+    empty_every: int = 0,
 ) -> tuple[Disk, list[int], list[BaseException]]:
-    """The real writer appends records to a disk that is watched; what it acknowledged, and its failures."""
+    """The real writer appends records to a disk that is watched; what it acknowledged, and its failures.
+
+    With `empty_every` the log is that of a live run: grown beforehand, and emptied between two groups.
+    """
     disk = Disk()
     connection = disk.connect(folder / "ledger.db")
     make_ledger(connection)
@@ -43,9 +54,14 @@ def history(
         acknowledged.append(position)
         disk.acknowledged(position)
 
-    writer = WriterActor.start(recorder, 1)
-    for rows in groups_of(records, group):
+    log = LogFile(folder / "ledger.db", connection)
+    if empty_every:
+        disk.growing("ledger.db-wal", folder, lambda: log.prepare(GROWN))
+    writer = WriterActor.start(recorder, 1, log=log)
+    for number, rows in enumerate(groups_of(records, group), 1):
         writer.tell(Group(rows, stored, failures.append))
+        if empty_every and number % empty_every == 0:
+            writer.tell(EmptyLog(lambda: None, failures.append))
     writer.stop(block=True, timeout=30)
     assert not failing or disk.syncs == disk.failing_sync, "a sync was tried again"
     let_go(disk, connection)
@@ -108,6 +124,22 @@ def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(
     lost, found = losses(disk, tmp_path / "after", CUTS, seed=len(settings))
     assert lost == []
     assert len(found) > 100, "the cuts hit many different moments"
+
+
+@pytest.mark.parametrize("every", [1, 5])
+def test_a_log_that_is_grown_and_emptied_between_the_commits_loses_nothing_at_a_power_cut(
+    tmp_path: Path, recorded: list[LedgerRow], every: int
+) -> None:
+    disk, acknowledged, failures = history(tmp_path, recorded, empty_every=every)
+    assert failures == []
+    assert acknowledged[-1] == recorded[-1].position
+    writes = [step for step in disk.steps if step.kind == "write" and step.name == "ledger.db-wal"]
+    assert max(step.offset + len(step.data) for step in writes) == GROWN, "no commit made the log longer"
+    starts = [step for step in writes if step.offset == 0]
+    assert len(starts) > 3, "the log began again, over what it held"
+    lost, found = losses(disk, tmp_path / "after", CUTS, seed=every)
+    assert lost == []
+    assert len(found) > 50, "the cuts hit many different moments"
 
 
 @pytest.mark.parametrize("weaker", ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=OFF"])
@@ -189,27 +221,30 @@ def test_a_run_whose_disk_fails_to_sync_stops_at_once_and_sends_nothing_more(
     submitted: list[int] = []
     learned: list[int] = []
 
+    failed_at: list[int] = []
+
     def append_rows(self: Any, rows: list[LedgerRow], epoch: int) -> None:
-        if recorder.asked == 15:
+        if submitted and not disk.failing_sync:
             disk.failing_sync = disk.syncs + 1
+            failed_at.append(recorder.asked + 1)
         recorder.append_rows(rows, epoch)
         disk.acknowledged(rows[-1].position)
 
     def during(run: LiveRun) -> None:
-        submit = run._submit
+        submit = run.submit
 
         def watched(intent: Record, now_ns: int) -> None:
             submitted.append(disk.failed)
             submit(intent, now_ns)
 
-        run._submit = watched  # type: ignore[method-assign]
-        note = run._note
-        run._note = lambda report: (learned.append(disk.failed), note(report))[1]  # type: ignore[method-assign]
+        run.submit = watched  # type: ignore[method-assign]
+        told = run.watching.learned
+        run.watching.learned = lambda report: (learned.append(disk.failed), told(report))[1]  # type: ignore[method-assign]
 
     monkeypatch.setattr("grinder.ledger.recorder.LedgerRecorder.append_rows", append_rows)
     assert played(tmp_path / "run", during) is ExitStatus.NOT_STORED
     assert disk.failed == 1
-    assert recorder.asked == 16, "nothing was tried again"
+    assert [recorder.asked] == failed_at, "nothing was tried again"
     assert submitted, "orders left before"
     assert set(submitted) == {0}, "and none after"
     let_go(disk, connection)

@@ -41,7 +41,7 @@ def test_a_golden_history_replays_identical(name: str) -> None:
 def test_a_golden_history_ends_in_the_states_it_recorded(name: str) -> None:
     records = read(name)
     recorded = {row.stream: row.state for row in records if row.topic == "StateHashed/1"}
-    states = replay(records).states
+    states = replay(records).states()
     assert {stream: orjson.loads(state)["sha256"] for stream, state in recorded.items()} == states
 
 
