@@ -164,7 +164,8 @@ class Gate:
         due = self._core.clock_wake().at_ns
         if due is not None and (next_ns is None or due < next_ns):
             next_ns = due
-        self._arm(next_ns)
+        if everything or self._timer is None or next_ns != self._next_ns:
+            self._arm(next_ns)
 
     def _look(self, name: str, symbol: _Symbol, now_ns: int) -> int | None:
         """Tell a symbol its price if it wants to hear it; returns when time alone makes it want to."""
@@ -202,10 +203,7 @@ class Gate:
         return symbol.wake
 
     def _arm(self, at_ns: int | None) -> None:
-        next_ns = NEVER_NS if at_ns is None else at_ns
-        if self._timer is not None and next_ns == self._next_ns:
-            return
-        self._next_ns = next_ns
+        self._next_ns = NEVER_NS if at_ns is None else at_ns
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
