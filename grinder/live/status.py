@@ -6,6 +6,7 @@ Amounts are decimal text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from actors.core import Core
@@ -15,6 +16,31 @@ from domain.instrument import Instrument
 from domain.orders import ENDED, OrderStatus
 from domain.portfolio_state import PortfolioState, equity
 from domain.units import fixed_text, units_text
+from grinder.live.life import Life
+
+
+def run_status(run: Life) -> dict[str, Any]:
+    """Everything there is to see of a run."""
+    dead_man = run.session is not None and run.session.dead_man.there
+    return {
+        "run": str(run.folder.path),
+        "mode": run.spec.mode,
+        "feed": run.spec.feed,
+        "exchange": run.spec.config.account.exchange.value,
+        "phase": run.phase,
+        "now_ns": run.clock(),
+        "durable_position": run.loop_core.durable_position,
+        "resumed_records": run.resumed,
+        "fills": run.noted.fills,
+        "prices_seen": run.gate.seen,
+        "prices_let_in": run.gate.let_in,
+        "last_reconciliation_ns": run.noted.reconciled_ns,
+        "streams": dict(run.noted.streams),
+        "dead_man_seconds": run.spec.config.live.dead_man_seconds if dead_man else 0,
+        "disk_low": run.disk.is_low,
+        "errors": run.errors.counts(),
+        **core_status(run.core, run.gate.prices, run.gate.quotes, run.gate.received_ns),
+    }
 
 
 def price_text(instrument: Instrument, ticks: int) -> str:
@@ -78,8 +104,26 @@ def orders_status(account: AccountState) -> tuple[list[dict[str, Any]], list[str
     return working, unknown
 
 
-def core_status(core: Core, prices: dict[str, int]) -> dict[str, Any]:
-    """Everything the core knows that an operator asks for."""
+def quote_status(
+    core: Core, symbol: str, quote: tuple[int, int] | None, received_ns: int | None
+) -> dict[str, Any]:
+    """Best bid and ask as the feed told them last, and when its last price came; None where it told none."""
+    instrument: Instrument | None = core.state_of(f"symbol/{symbol}").instrument
+    told = (
+        (None, None)
+        if quote is None or instrument is None
+        else [price_text(instrument, one) for one in quote]
+    )
+    return {"bid": told[0], "ask": told[1], "price_ns": received_ns}
+
+
+def core_status(
+    core: Core,
+    prices: Mapping[str, int],
+    quotes: Mapping[str, tuple[int, int]] | None = None,
+    received_ns: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """Everything the core knows that an operator asks for, and what the feed told of each symbol."""
     account: AccountState = core.state_of("account")
     portfolio: PortfolioState = core.state_of("portfolio")
     working, unknown = orders_status(account)
@@ -100,7 +144,13 @@ def core_status(core: Core, prices: dict[str, int]) -> dict[str, Any]:
         "halted": portfolio.halted,
         "pauses": list(portfolio.pauses.get("", ())),
         "requests_suspended_until_ns": account.suspended_until_ns,
-        "symbols": {symbol: symbol_status(core, symbol, prices.get(symbol)) for symbol in symbols},
+        "symbols": {
+            symbol: {
+                **symbol_status(core, symbol, prices.get(symbol)),
+                **quote_status(core, symbol, (quotes or {}).get(symbol), (received_ns or {}).get(symbol)),
+            }
+            for symbol in symbols
+        },
         "orders": working,
         "unknown_orders": unknown,
     }

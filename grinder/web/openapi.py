@@ -13,8 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from grinder import __version__
+from grinder.web.admission import Role
+from grinder.web.call import Nothing, Route
 from grinder.web.queries import LISTINGS
-from grinder.web.table import Nothing, Role, Route
+from projections.changes import CHANGES
 from projections.inventory import POSITIONS
 from projections.view import INT, Table
 
@@ -24,7 +26,7 @@ TEXTS: Final = {
     200: "Done",
     202: "Taken: the command is in the ledger",
     101: "A WebSocket",
-    400: "The body is not JSON",
+    400: "The body is not JSON, or what it asks for cannot be",
     401: "A login or token is needed, or worth nothing any more",
     403: "Not allowed",
     404: "There is no such thing, or not for this caller",
@@ -41,11 +43,13 @@ TEXTS: Final = {
 _AS_OF: Final = {
     "type": "object",
     "description": "Where the answer stands, and whether it can be taken for now.",
-    "required": ["run", "position", "head", "running", "stale", "fault", "checked_ns"],
+    "required": ["run", "position", "head", "end", "preparing", "running", "stale", "fault", "checked_ns"],
     "properties": {
         "run": {"type": "string"},
         "position": {"type": "integer"},
         "head": {"type": "integer"},
+        "end": {"type": "integer", "description": "The last record of the ledger."},
+        "preparing": {"type": "boolean", "description": "The views are being made, from head to end."},
         "running": {"type": "boolean"},
         "stale": {"type": "boolean"},
         "fault": {"type": "string"},
@@ -77,22 +81,52 @@ def _items(row: dict[str, Any], *, as_of: bool = True) -> dict[str, Any]:
     return _object(parts, **parts)
 
 
+_PRICE_TEXT: Final = {"type": ["string", "null"]}
+_PRICE: Final = _object(
+    ("symbol", "price", "bid", "ask", "volume_24h", "ts_ns", "source"),
+    symbol={"type": "string"},
+    price=_PRICE_TEXT,
+    bid=_PRICE_TEXT,
+    ask=_PRICE_TEXT,
+    volume_24h=_PRICE_TEXT,
+    ts_ns={"type": ["integer", "null"]},
+    source={"enum": ["ledger", "run"]},
+)
+
+
+def _either(*texts: str) -> dict[str, Any]:
+    return {"type": "string", "enum": list(texts)}
+
+
 def answers() -> dict[str, Any]:
     """The schemas of answers, by the name routes use."""
     text, number = {"type": "string"}, {"type": "integer"}
     rows = {"type": "array", "items": {"type": "object"}}
+    change = _object(("setting", "old", "new"), setting=text, old=text, new=text)
     found: dict[str, Any] = {
         "Object": {"type": "object"},
         "AsOf": _AS_OF,
         "Problem": _object(("detail", "code"), detail=text, code=text, value=text, fix=text),
         "Grids": _object(("grids", "as_of"), grids=rows, as_of=_ref("AsOf")),
-        "Prices": _object(("prices", "as_of"), prices=rows, as_of=_ref("AsOf")),
+        "Prices": _object(("prices", "as_of"), prices={"type": "array", "items": _PRICE}, as_of=_ref("AsOf")),
         "Positions": _object(
             ("positions", "as_of"), positions={"type": "array", "items": _row(POSITIONS)}, as_of=_ref("AsOf")
         ),
         "Pnl": _object(
             ("total", "symbols", "daily", "as_of"), total={"type": "object"}, symbols=rows, daily=rows,
             as_of=_ref("AsOf"),
+        ),
+        "Decided": _object(
+            ("status", "operator", "position"), status=_either("done", "blocked"), operator=text,
+            position=number, reason=text, detail=text, waits={"type": "boolean"},
+            changes={"type": "array", "items": change}, symbols={"type": "array", "items": text},
+        ),
+        "Preview": _object(
+            ("symbol", "status", "price", "terms", "changes", "plan"), symbol=text, status=text, price=text,
+            terms={"type": "object"}, changes={"type": "array", "items": change}, plan={"type": "object"},
+        ),
+        "Changes": _object(
+            ("changes", "as_of"), changes={"type": "array", "items": _row(CHANGES)}, as_of=_ref("AsOf")
         ),
         "Done": _object(("status", "operator", "position"), status=text, operator=text, position=number),
         "Verdict": _object(("ok", "records", "head"), ok={"type": "boolean"}, records=number, head=text),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +20,12 @@ from grinder import __version__
 from grinder.commands.backtest import execute
 from grinder.config import config_as_dict, load_config
 from grinder.live.control import ControlServer
+from grinder.live.deployed import differences, grid_of, terms_of, with_settings
+from grinder.plan import plan_grid
 from grinder.run_folder import RunFolder
 from grinder.views.store import update
 from grinder.web.application import WebServer
+from grinder.web.market import MarketSource
 from grinder.web.settings import WebSettings
 from grinder.wiring import data_digest, ledger_id_of
 from replay.generated import MarketShape, generate
@@ -106,13 +109,62 @@ class Growing:
         return self.head
 
 
-class FakeRun:
-    """What the control socket of a run speaks to: keeps the commands it is given."""
-
-    symbols = ("BTCUSDT", "ETHUSDT")
+class FakeGrids:
+    """The grids of a run as wholes: keeps what is asked, and plans with the real planner."""
 
     def __init__(self, growing: Growing) -> None:
         self.growing = growing
+        self.asked: list[tuple[str, Any]] = []
+        self.statuses = {"BTCUSDT": "running", "ETHUSDT": "stopped"}
+        self.blocked = ""
+
+    def _answer(self, **more: Any) -> dict[str, Any]:
+        if self.blocked:
+            return {
+                "position": self.growing.head,
+                "status": "blocked",
+                "reason": self.blocked,
+                "detail": "why",
+            }
+        return {"position": self.growing.head, "status": "done", "waits": False, "changes": [], **more}
+
+    async def start(self, symbol: str, operator: str) -> dict[str, Any]:
+        self.asked.append(("start", symbol))
+        if not self.blocked:
+            self.statuses[symbol] = "running"
+        return self._answer()
+
+    async def deploy(self, symbol: str, settings: Mapping[str, object], operator: str) -> dict[str, Any]:
+        self.asked.append(("deploy", (symbol, dict(settings))))
+        return self._answer(waits=True)
+
+    async def rebalance(self, symbols: Sequence[str], operator: str) -> dict[str, Any]:
+        self.asked.append(("rebalance", tuple(symbols)))
+        return self._answer(symbols=list(symbols))
+
+    def preview(self, symbol: str, settings: Mapping[str, object]) -> dict[str, Any]:
+        before = load_config([], {}, SETTINGS)
+        after = with_settings(before, symbol, settings)
+        steps = {one: (Decimal(i["tick"]), Decimal(i["lot"])) for one, i in SETTINGS["instruments"].items()}
+        changes = differences(before, after, symbol)
+        return {
+            "symbol": symbol,
+            "status": self.statuses[symbol],
+            "price": "61000",
+            "terms": terms_of(after, symbol),
+            "changes": [{"setting": one.setting, "old": one.old, "new": one.new} for one in changes],
+            "plan": plan_grid(after, grid_of(after, symbol), steps).as_dict(),
+        }
+
+
+class FakeRun:
+    """What the control socket of a run speaks to: keeps the commands it is given."""
+
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
+
+    def __init__(self, growing: Growing) -> None:
+        self.growing = growing
+        self.grids = FakeGrids(growing)
         self.given: list[Record] = []
         self.halted = ""
         self.pauses: list[str] = []
@@ -151,7 +203,10 @@ class FakeRun:
             "prices_seen": 10,
             "prices_let_in": 1,
             "fills": 1,
-            "symbols": {symbol: dict(one) for symbol in self.symbols},
+            "symbols": {
+                symbol: {**one, "status": self.grids.statuses.get(symbol, "running")}
+                for symbol in self.symbols
+            },
         }
 
     async def health(self) -> dict[str, Any]:
@@ -184,6 +239,18 @@ class Stage:
         await self.browser.until("document.documentElement.dataset.ready === 'true'")
         await self.browser.until("Boolean(document.documentElement.dataset.shown)")
 
+    async def login(self, user: str, page: str = "overview", run: str = "growing") -> None:
+        """Log in as a person does."""
+        browser = self.browser
+        await browser.open(f"{self.address}/ui#/{page}?run={run}")
+        await browser.until("document.querySelector('dialog[open] input[name=username]')")
+        for name, value in (("username", user), ("password", PASSWORD)):
+            await browser.run(f"document.querySelector('dialog [name={name}]').value = '{value}'")
+        await browser.click("dialog button[type=submit]")
+        await browser.until(
+            "!document.querySelector('dialog[open]') && document.documentElement.dataset.ready"
+        )
+
     async def text(self, selector: str = "#page") -> str:
         """What an element says."""
         found = await self.browser.run(f"document.querySelector({selector!r}).innerText")
@@ -208,15 +275,21 @@ def staged(finished: RunFolder, process: Process, tmp_path: Path) -> Staging:
 
     @asynccontextmanager
     async def open_stage(
-        width: int = 1440, height: int = 900, *, no_login: bool = True, user: str = ""
+        width: int = 1440,
+        height: int = 900,
+        *,
+        no_login: bool = True,
+        user: str = "",
+        role: str = "operator",
+        market: MarketSource | None = None,
     ) -> AsyncIterator[Stage]:
         assert BINARY is not None
         growing = Growing(finished, tmp_path / "growing", 1_200)
         run = FakeRun(growing)
         settings = WebSettings(port=0, access_file=tmp_path / "access.db", no_login=no_login)
-        server = WebServer([finished.path, growing.folder.path], settings, cost=8)
+        server = WebServer([finished.path, growing.folder.path], settings, market=market, cost=8)
         if user:
-            server.services.users.add(user, "operator", PASSWORD, ())
+            server.services.users.add(user, role, PASSWORD, ())
         control = ControlServer(growing.folder.path, run)
         await control.start()
         try:

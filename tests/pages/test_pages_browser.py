@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import time
 import warnings
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import aiohttp
 import pytest
 from chromium import BINARY
 from dashboard_stage import PASSWORD, PICTURES, Stage, Staging
+
+from grinder.web.market import MarketUnavailable
+from grinder.web.pages import files
+
+POLICY = "Content-Security-Policy"
 
 NO_BROWSER = "NO CHROMIUM HERE: THE PAGES OF THE DASHBOARD ARE NOT TESTED"
 
@@ -38,6 +45,10 @@ PAGES = {
 }
 
 
+DRAWN = "[...document.querySelectorAll('.chart')].every((one) => one.dataset.drawn)"
+"""Every chart of the page is there."""
+
+
 def play(scene: Coroutine[Any, Any, None], seconds: float = 50) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(seconds):
@@ -52,22 +63,25 @@ async def ask(stage: Stage, path: str) -> Any:
         return await answer.json()
 
 
-def test_every_page_is_drawn_without_an_error_and_without_asking_anybody_else(staged: Staging) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_page_is_drawn_without_an_error_and_without_asking_anybody_else(
+    staged: Staging, theme: str
+) -> None:
     async def scene() -> None:
         async with staged() as stage:
             browser = stage.browser
-            for theme in ("light", "dark"):
-                features = [{"name": "prefers-color-scheme", "value": theme}]
-                await browser.call("Emulation.setEmulatedMedia", features=features)
-                for page, title in PAGES.items():
-                    await stage.show(page)
-                    assert await stage.text("h1") == title
-                    marked = await stage.text("nav [aria-current=page]")
-                    assert marked, page
-                    assert await browser.run("document.documentElement.dataset.theme") == theme
-                    assert not await browser.run("document.documentElement.dataset.error || ''")
-                    assert await browser.run("document.querySelectorAll('h1').length") == 1
-                    await browser.picture(PICTURES / f"{page.replace('/', '-')}-{theme}.png")
+            features = [{"name": "prefers-color-scheme", "value": theme}]
+            await browser.call("Emulation.setEmulatedMedia", features=features)
+            for page, title in PAGES.items():
+                await stage.show(page)
+                assert await stage.text("h1") == title
+                marked = await stage.text("nav [aria-current=page]")
+                assert marked, page
+                assert await browser.run("document.documentElement.dataset.theme") == theme
+                assert not await browser.run("document.documentElement.dataset.error || ''")
+                assert await browser.run("document.querySelectorAll('h1').length") == 1
+                await browser.until(DRAWN, 20)
+                await browser.picture(PICTURES / f"{page.replace('/', '-')}-{theme}.png")
             assert browser.console == []
             own = stage.address.removeprefix("http")
             strange = [
@@ -108,21 +122,108 @@ def test_a_chart_has_candles_the_ladder_and_words_for_who_cannot_see_it(staged: 
             drawn = await stage.browser.until("document.documentElement.dataset.chart")
             assert int(drawn) > 50
             said = await stage.browser.run(
-                "document.querySelector('#grid-chart canvas').getAttribute('aria-label')"
+                "document.querySelector('#grid-chart .plot').getAttribute('aria-label')"
             )
             assert "ladder of 30 levels" in said and "working orders" in said
-            # Something is on the canvas: more than a handful of colours.
-            await stage.browser.until(
-                "(() => { const c = document.querySelector('#grid-chart canvas'), s = new Set();"
-                " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-                " for (const one of new Uint32Array(d.buffer)) s.add(one); return s.size > 10; })()"
+            await stage.browser.until("document.querySelector('#grid-chart').dataset.drawn", 20)
+            shapes = await stage.browser.run(
+                "(() => { const all = (of) => document.querySelectorAll('#grid-chart ' + of).length;"
+                " return ['.boxlayer path.box', '.scatterlayer path.point', '.shapelayer path'].map(all);"
+                " })()"
             )
-            await stage.browser.run("document.querySelector('#grid-chart canvas').focus()")
+            told = await ask(stage, "/api/pages/chart/BTCUSDT?run=finished&candles=300")
+            candles, fills, lines = shapes
+            # The ladder is one path, working buys and sells one each, the price one line.
+            assert (candles, fills) == (int(drawn), len(told["fills"])) and lines == 4, shapes
+            written = await stage.browser.run(
+                "[...document.querySelectorAll('#grid-chart text')].map((one) => one.textContent)"
+            )
+            assert "UTC" in written
+            last = (await ask(stage, "/api/pages/grids/BTCUSDT?run=finished"))["grid"]["mark_price"]
+            assert any(one.replace(",", "") == last for one in written), (last, written)
+            await stage.browser.run("document.querySelector('#grid-chart .plot').focus()")
             await stage.browser.press("ArrowRight")
             tip = await stage.browser.until("document.querySelector('#grid-chart .tip').textContent")
             assert " O " in tip and " C " in tip
             await stage.browser.press("+")
             await stage.browser.until(f"document.documentElement.dataset.chart != '{drawn}'")
+
+    play(scene())
+
+
+def test_a_chart_is_moved_with_a_mouse_and_a_double_click_shows_the_whole_again(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser = stage.browser
+            await stage.show("grids/BTCUSDT")
+            await browser.until(DRAWN, 20)
+            left = "document.querySelector('#grid-chart .plot')._fullLayout.xaxis.range[0]"
+            whole = await browser.run(left)
+            await browser.run("document.querySelector('.legend button[aria-label=\"Zoom in\"]').click()")
+            zoomed = await browser.until(f"{left} > {whole} + 1 && {left}")
+            await asyncio.sleep(0.3)
+            x, y = await browser.run(
+                "(() => { const b = document.querySelector('#grid-chart').getBoundingClientRect();"
+                " return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            )
+
+            async def mouse(kind: str, at: float, count: int = 1) -> None:
+                given = {"x": at, "y": y, "button": "left", "buttons": 1, "clickCount": count}
+                await browser.call("Input.dispatchMouseEvent", type=kind, **given)
+
+            await mouse("mousePressed", x)
+            for step in range(1, 6):
+                await mouse("mouseMoved", x + 30 * step)
+            await mouse("mouseReleased", x + 150)
+            await browser.until(f"{left} < {zoomed} - 1000")
+            for count in (1, 2):
+                await mouse("mousePressed", x, count)
+                await mouse("mouseReleased", x, count)
+            await browser.until(f"Math.abs({left} - {whole}) < 1000")
+            assert browser.console == []
+
+    play(scene())
+
+
+def test_the_charting_library_comes_from_this_server_and_only_where_there_is_a_chart(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser, path = stage.browser, "/ui/static/lib/plotly.js"
+            await stage.show("fills")
+            assert not any(path in one for one in browser.requests)
+            await stage.show("overview")
+            await browser.until(DRAWN, 20)
+            assert [one for one in browser.requests if path in one] == [stage.address + path]
+            async with aiohttp.ClientSession(auto_decompress=False) as session:
+                async with session.get(stage.address + path) as answer:
+                    packed, headers = await answer.read(), answer.headers
+                assert headers["Content-Encoding"] == "gzip" and "script-src 'self'" in headers[POLICY]
+                plain = {"Accept-Encoding": "identity"}
+                async with session.get(stage.address + path, headers=plain) as answer:
+                    assert "Content-Encoding" not in answer.headers
+                    assert await answer.read() == gzip.decompress(packed)
+                again = {"If-None-Match": headers["ETag"]}
+                async with session.get(stage.address + path, headers=again) as answer:
+                    assert answer.status == 304
+
+    play(scene())
+
+
+def test_without_the_charting_library_a_page_has_its_figures_and_says_what_is_missing(
+    staged: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "library", lambda: None)
+
+    async def scene() -> None:
+        async with staged() as stage:
+            await stage.browser.call("Network.setCacheDisabled", cacheDisabled=True)
+            await stage.show("overview")
+            await stage.browser.until(
+                "document.querySelector('.chart .wait').innerText.includes('not there')"
+            )
+            assert "grinder[web]" in await stage.text(".chart .wait")
+            assert "adds up exactly" in await stage.text()
+            assert not await stage.browser.run("document.documentElement.dataset.error || ''")
 
     play(scene())
 
@@ -138,6 +239,54 @@ def test_figures_are_the_text_of_the_api_to_the_last_digit(staged: Staging) -> N
             assert total["equity_end"] in titles and total["fees"] in titles
             assert (await ask(stage, "/api/pnl?run=finished"))["total"]["equity_end"] == total["equity_end"]
             assert "adds up exactly" in await stage.text()
+
+    play(scene())
+
+
+class FakeMarket:
+    """A source that knows one coin, until it does not answer."""
+
+    def __init__(self) -> None:
+        self.silent = False
+
+    async def ask(self, path: str, query: Mapping[str, str]) -> Any:
+        if self.silent:
+            raise MarketUnavailable("the source does not answer")
+        bitcoin = {
+            "id": "bitcoin",
+            "symbol": "btc",
+            "name": "Bitcoin",
+            "current_price": "61234.5",
+            "low_24h": "60000",
+            "high_24h": "62000",
+            "price_change_percentage_24h": "-3.11853",
+            "market_cap": "1207394400172",
+            "total_volume": "31260929299",
+        }
+        pepe = {"coins": [{"item": {"id": "pepe", "name": "Pepe", "symbol": "PEPE"}}]}
+        found = {"/simple/price": {"bitcoin": {"usd": "61234.5"}}, "/coins/markets": [bitcoin]}
+        return found.get(path, pepe)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_the_wider_market_is_shown_with_its_currency_and_marked_when_it_is_old(staged: Staging) -> None:
+    async def scene() -> None:
+        source = FakeMarket()
+        async with staged(market=source) as stage:
+            await stage.show("market")
+            await stage.browser.until("document.body.innerText.includes('Bitcoin')")
+            page = await stage.text()
+            for said in ("Price, USD", "61,234.5", "−3.12 %", "1,207,394,400,172", "Trending: Pepe"):
+                assert said in page, said
+            assert "stale" not in page
+            await stage.browser.picture(PICTURES / "market-wider.png")
+            source.silent = True
+            stage.server.services.market._clock = lambda: time.time_ns() + 61 * 10**9
+            await stage.show("market")
+            await stage.browser.until("document.body.innerText.includes('stale: the source does not answer')")
+            assert "61,234.5" in await stage.text(), "the last figures stay"
 
     play(scene())
 
@@ -294,6 +443,70 @@ def test_a_command_is_asked_about_and_then_reaches_the_run(staged: Staging) -> N
             reset = "document.querySelector('#notice button').title"
             assert "admin" in await browser.run(reset)
             assert browser.console == []
+
+    play(scene())
+
+
+async def _answered(browser: Any, button: str) -> None:
+    """Press a button and send its form."""
+    await browser.click(f"button[aria-label='{button}']")
+    await browser.until("document.querySelector('dialog[open]')")
+    await browser.click("dialog button[type=submit]")
+    await browser.until("!document.querySelector('dialog[open]')")
+
+
+def test_a_grid_is_started_and_rebalanced_from_its_card(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser, grids = stage.browser, stage.run.grids
+            await stage.show("grids", run="growing")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            why = "document.querySelector(\"button[aria-label='{}']\").title"
+            assert await browser.run(why.format("Start BTCUSDT")) == "It is running."
+            assert await browser.run(why.format("Rebalance ETHUSDT")) == "It does not run."
+            await _answered(browser, "Rebalance BTCUSDT")
+            grids.blocked = "PAUSE_STOP_LOSS"
+            await _answered(browser, "Start ETHUSDT")
+            await browser.until("document.getElementById('said').innerText.includes('blocked by a limit')")
+            grids.blocked = ""
+            await _answered(browser, "Start ETHUSDT")
+            await browser.until("document.getElementById('said').innerText.includes('done, record')")
+            assert grids.asked == [("rebalance", ("BTCUSDT",)), ("start", "ETHUSDT"), ("start", "ETHUSDT")]
+            assert browser.console == []
+
+    play(scene())
+
+
+def test_terms_are_shown_with_their_ladder_before_they_are_deployed(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser, grids = stage.browser, stage.run.grids
+            await stage.show("grids/BTCUSDT", run="growing")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            await browser.click("button[aria-label='Deploy BTCUSDT']")
+            await browser.until("document.querySelectorAll('#deploy-plan tbody tr').length === 30")
+            field = "document.querySelector('dialog [name=grid_number]')"
+            changed = (
+                f"{field}.value = '{{}}'; {field}.dispatchEvent(new Event('input', {{{{bubbles: true}}}}))"
+            )
+            await browser.run(changed.format("12"))
+            await browser.until("document.querySelectorAll('#deploy-plan tbody tr').length === 12")
+            assert "grid_number 30 → 12" in await stage.text("#deploy-plan")
+            await browser.picture(PICTURES / "deploy.png")
+            await browser.run(changed.format("1"))
+            await browser.until("document.querySelector('#deploy-plan .problem')")
+            await browser.run(changed.format("12"))
+            await browser.until("document.querySelectorAll('#deploy-plan tbody tr').length === 12")
+            # Without the tick nothing is sent.
+            await browser.click("dialog button[type=submit]")
+            await asyncio.sleep(0.2)
+            assert grids.asked == []
+            await browser.click("dialog input[name=sure]")
+            await browser.click("dialog button[type=submit]")
+            await browser.until("!document.querySelector('dialog[open]')")
+            await browser.until("document.getElementById('said').innerText.includes('last order of the old')")
+            assert grids.asked == [("deploy", ("BTCUSDT", {"grid_number": "12"}))]
+            assert [one for one in browser.console if "400" not in one] == []
 
     play(scene())
 

@@ -40,7 +40,7 @@ def _scale(connection: sqlite3.Connection, symbol: str) -> Scale:
 
 
 async def _lines(run: ServedRun) -> Mapping[str, Any]:
-    return await run.ledger(prices_of(run).lines)
+    return await run.views(None, prices_of(run).lines)
 
 
 async def chart(call: Call) -> Mapping[str, Any]:
@@ -86,16 +86,22 @@ def _told(candles: Candles, to: Scale) -> list[list[str]]:
 
 def _fills(connection: sqlite3.Connection, symbol: str, asked: AskedChart) -> tuple[list[Row], int]:
     """Executions in the window; every n-th where there are too many to draw."""
-    within = "symbol = ? AND executed_at_ns BETWEEN ? AND ?"
-    values = (symbol, asked.from_ns, asked.to_ns or (1 << 62))
-    count = number(connection, f"SELECT count(*) FROM trades WHERE {within}", *values)
-    step = max(1, -(-count // MOST_FILLS))
-    sql = (
-        "SELECT position, executed_at_ns, side, price, quantity, pnl, grid_level, liquidity FROM "
-        f"(SELECT *, row_number() OVER (ORDER BY position DESC) AS nth FROM trades WHERE {within}) "
-        "WHERE nth % ? = 1 % ? ORDER BY position"
-    )
-    return rows(connection, sql, *values, step, step), step
+    # With both columns of the order in the answer SQLite reads one row of the index and no more.
+    sql = "SELECT number, executed_at_ns FROM trades WHERE symbol = ? AND executed_at_ns"
+    first = number(connection, f"{sql} >= ? ORDER BY executed_at_ns, number LIMIT 1", symbol, asked.from_ns)
+    until = asked.to_ns or (1 << 62)
+    last = number(connection, f"{sql} <= ? ORDER BY executed_at_ns DESC, number DESC LIMIT 1", symbol, until)
+    if not first or last < first:
+        return [], 1
+    step = -(-(last - first + 1) // MOST_FILLS)
+    told = "SELECT position, executed_at_ns, side, price, quantity, pnl, grid_level, liquidity FROM trades"
+    if step == 1:
+        within = "WHERE symbol = ? AND number BETWEEN ? AND ? ORDER BY number"
+        return rows(connection, f"{told} {within}", symbol, first, last), 1
+    # The newest is always among them.
+    chosen = range(last - (last - first) // step * step, last + 1, step)
+    one = f"{told} WHERE symbol = ? AND number = ?"
+    return [found for nth in chosen for found in rows(connection, one, symbol, nth)], step
 
 
 # --- equity and time -----------------------------------------------------------------------------------

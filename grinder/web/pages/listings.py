@@ -10,22 +10,24 @@ import sqlite3
 from typing import Any
 
 from grinder.web.pages.asked import Asked, AskedList
-from grinder.web.pages.questions import WORKING, Parts, account
+from grinder.web.pages.questions import COUNT_WORKING, Parts, account
 from grinder.web.pages.rows import number, rows
+from projections.orders import WORKING
 
 
 def _part(
-    connection: sqlite3.Connection, table: str, place: str, asked: AskedList, where: list[str]
+    connection: sqlite3.Connection, table: str, place: str, asked: AskedList, condition: str, total: int
 ) -> dict[str, Any]:
-    values: list[object] = []
+    where, values = [condition], list[object]()
     if asked.symbol:
         where.append("symbol = ?")
         values.append(asked.symbol.upper())
-    total = number(connection, f"SELECT count(*) FROM {table} WHERE {' AND '.join(where)}", *values)
     if asked.before is not None:
         where.append(f"{place} < ?")
         values.append(asked.before)
-    sql = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY {place} DESC LIMIT ?"
+    # The few that work are found by their index and sorted; all others are read in the order of theirs.
+    order = f"+{place}" if condition == WORKING else place
+    sql = f"SELECT * FROM {table} WHERE {' AND '.join(where)} ORDER BY {order} DESC LIMIT ?"
     found = rows(connection, sql, *values, asked.limit)
     return {
         "rows": found,
@@ -40,13 +42,31 @@ def _part(
 def orders(connection: sqlite3.Connection, asked: Asked, parts: Parts) -> dict[str, Any]:
     """Orders: those that work, those that ended, or all."""
     assert isinstance(asked, AskedList)
-    where = ["requested_position IS NOT NULL"]
+    condition, total = "1", _counted(connection, "orders", asked)
     if asked.status:
-        where.append(WORKING if asked.status == "working" else f"NOT ({WORKING})")
-    return {**account(connection), **_part(connection, "grid_orders", "requested_position", asked, where)}
+        working = _working(connection, asked)
+        condition, total = (
+            (WORKING, working) if asked.status == "working" else (f"NOT ({WORKING})", total - working)
+        )
+    part = _part(connection, "grid_orders", "requested_position", asked, condition, total)
+    return {**account(connection), **part}
+
+
+def _working(connection: sqlite3.Connection, asked: AskedList) -> int:
+    if asked.symbol:
+        return number(connection, f"{COUNT_WORKING} AND symbol = ?", asked.symbol.upper())
+    return number(connection, COUNT_WORKING)
+
+
+def _counted(connection: sqlite3.Connection, name: str, asked: AskedList) -> int:
+    sql = f"SELECT sum({name}) FROM counts"
+    if asked.symbol:
+        return number(connection, f"{sql} WHERE symbol = ?", asked.symbol.upper())
+    return number(connection, sql)
 
 
 def fills(connection: sqlite3.Connection, asked: Asked, parts: Parts) -> dict[str, Any]:
     """Executions."""
     assert isinstance(asked, AskedList)
-    return {**account(connection), **_part(connection, "trades", "position", asked, ["1"])}
+    part = _part(connection, "trades", "position", asked, "1", _counted(connection, "fills", asked))
+    return {**account(connection), **part}

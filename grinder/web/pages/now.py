@@ -45,9 +45,14 @@ async def running_status(run: ServedRun) -> dict[str, Any] | None:
     kept: dict[str, Any] = {name: found[name] for name in _KEPT if name in found}
     kept.update({name: str(found[name]) for name in _TIMES if found.get(name) is not None})
     symbols = found.get("symbols", {})
-    kept["symbols"] = {
-        name: {key: value for key, value in one.items() if key != "levels"} for name, one in symbols.items()
-    }
+    kept["symbols"] = {name: _symbol(one) for name, one in symbols.items()}
+    return kept
+
+
+def _symbol(found: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in found.items() if key != "levels"}
+    if kept.get("price_ns") is not None:
+        kept["price_ns"] = str(kept["price_ns"])
     return kept
 
 

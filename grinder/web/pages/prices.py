@@ -1,4 +1,4 @@
-"""Prices over time, read from the ledger and kept in memory while the program runs.
+"""Prices over time, read from the views and kept in memory while the program runs.
 
 Law: a price is one the run acted on; nothing is made up between two of them.  Integers throughout: a candle's
 prices are prices that were seen, and become text where they are answered.
@@ -7,25 +7,21 @@ prices are prices that were seen, and become text where they are answered.
 from __future__ import annotations
 
 import sqlite3
+from itertools import chain
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from domain.inputs import ClockReport, TickReport
-from domain.risk_events import InventoryChanged
+from grinder.views.schema import SOURCE
 from grinder.web.runs import ServedRun
 
 Numbers = NDArray[np.int64]
 
-_NAMES: Final = (ClockReport, TickReport, InventoryChanged)
-_TOPICS: Final = tuple(kind.TOPIC for kind in _NAMES)
 _SELECT: Final = (
-    "SELECT rowid, ts_ns, CAST(state AS BLOB) FROM stored_events "
-    f"WHERE rowid > ? AND topic IN ({', '.join('?' * len(_TOPICS))}) ORDER BY rowid"
+    "SELECT position, ts_ns, price_ticks FROM prices WHERE symbol = ? AND position > ? ORDER BY position"
 )
 
 SECOND_NS: Final = 10**9
@@ -49,37 +45,24 @@ INTERVALS_S: Final = (
     604800,
 )
 FEWEST: Final = 24
-_FIRST_ROOM: Final = 1024
-
-
-class _Told(msgspec.Struct):
-    """The fields of the records that carry a price."""
-
-    symbol: str = ""
-    price_ticks: int = 0
-    marks: tuple[tuple[str, int], ...] = ()
-
-
-_read = msgspec.json.Decoder(_Told).decode
 
 
 class Line:
-    """One symbol's prices: growing columns of position, time in ns and price in ticks."""
+    """One symbol's prices: columns of position, time in ns and price in ticks."""
 
     def __init__(self) -> None:
-        self._columns: Numbers = np.empty((3, _FIRST_ROOM), dtype=np.int64)
-        self.size = 0
+        self._columns: Numbers = np.empty((3, 0), dtype=np.int64)
+        self.last = 0
 
-    def add(self, position: int, ts_ns: int, ticks: int) -> None:
-        """One more price."""
-        if self.size == self._columns.shape[1]:
-            self._columns = np.concatenate([self._columns, np.empty_like(self._columns)], axis=1)
-        self._columns[:, self.size] = (position, ts_ns, ticks)
-        self.size += 1
+    def extend(self, found: Numbers) -> None:
+        """Later prices, in columns."""
+        if found.shape[1]:
+            self._columns = np.concatenate([self._columns, found], axis=1)
+            self.last = int(found[0, -1])
 
     def until(self, position: int) -> tuple[Numbers, Numbers]:
         """(times, prices) up to a record."""
-        end = int(np.searchsorted(self._columns[0, : self.size], position, side="right"))
+        end = int(np.searchsorted(self._columns[0], position, side="right"))
         return self._columns[1, :end], self._columns[2, :end]
 
 
@@ -89,26 +72,19 @@ class Prices:
     def __init__(self) -> None:
         self._lock = Lock()
         self._lines: dict[str, Line] = {}
-        self._position = 0
+        self._made = ""
 
-    def lines(self, ledger: sqlite3.Connection) -> dict[str, Line]:
-        """Every symbol's line, brought to the ledger's end."""
+    def lines(self, views: sqlite3.Connection) -> dict[str, Line]:
+        """Every symbol's line, brought to where the views stand."""
         with self._lock:
-            position = self._position
-            for position, ts_ns, state in ledger.execute(_SELECT, (self._position, *_TOPICS)):
-                told: Any = _read(state)
-                if told.symbol:
-                    self._line(told.symbol).add(position, ts_ns, told.price_ticks)
-                for symbol, ticks in told.marks:
-                    self._line(symbol).add(position, ts_ns, ticks)
-            self._position = position
-            return self._lines
-
-    def _line(self, symbol: str) -> Line:
-        found = self._lines.get(symbol)
-        if found is None:
-            found = self._lines[symbol] = Line()
-        return found
+            (made,) = views.execute(f"SELECT made FROM {SOURCE}").fetchone()
+            if made != self._made:
+                self._lines, self._made = {}, made
+            for (symbol,) in views.execute("SELECT symbol FROM instruments").fetchall():
+                line = self._lines.setdefault(symbol, Line())
+                found = chain.from_iterable(views.execute(_SELECT, (symbol, line.last)))
+                line.extend(np.fromiter(found, dtype=np.int64).reshape(-1, 3).T)
+            return dict(self._lines)
 
 
 _KEPT: WeakKeyDictionary[ServedRun, Prices] = WeakKeyDictionary()

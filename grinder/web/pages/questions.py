@@ -12,9 +12,9 @@ from typing import Any
 from grinder.web.pages.asked import Asked
 from grinder.web.pages.rows import number, row, rows
 from grinder.web.problems import Problem
+from projections.orders import WORKING
 
-WORKING = "status NOT IN ('filled', 'cancelled', 'rejected', 'expired', 'blocked', 'refused', 'absent')"
-"""Orders that may still be executed, or whose end is not known."""
+COUNT_WORKING = f"SELECT count(*) FROM grid_orders WHERE {WORKING} AND symbol IN (SELECT symbol FROM counts)"
 
 NEWEST_FILLS = "SELECT * FROM trades ORDER BY position DESC LIMIT 12"
 
@@ -24,8 +24,7 @@ _GRIDS = f"""
            i.base, i.quote, i.kind, i.tick, i.lot,
            (SELECT state FROM risk r WHERE r.scope = c.symbol) AS risk_state,
            (SELECT halt_reason FROM risk r WHERE r.scope = c.symbol) AS halt_reason,
-           (SELECT count(*) FROM trades t WHERE t.symbol = c.symbol) AS fills,
-           (SELECT count(*) FROM cycles y WHERE y.symbol = c.symbol AND y.status = 'closed') AS cycles_closed,
+           ifnull(m.fills, 0) AS fills, ifnull(m.cycles_closed, 0) AS cycles_closed,
            (SELECT count(*) FROM grid_orders o WHERE o.symbol = c.symbol AND o.side = 'buy' AND {WORKING})
                AS pending_buys,
            (SELECT count(*) FROM grid_orders o WHERE o.symbol = c.symbol AND o.side = 'sell' AND {WORKING})
@@ -36,6 +35,7 @@ _GRIDS = f"""
                AS filled_levels
     FROM grid_configs c
     LEFT JOIN positions p USING (symbol) LEFT JOIN pnl n USING (symbol) LEFT JOIN instruments i USING (symbol)
+    LEFT JOIN counts m USING (symbol)
 """
 
 _PAUSES = """
@@ -64,10 +64,10 @@ def overview(connection: sqlite3.Connection, asked: Asked, parts: Parts) -> dict
         "grids": rows(connection, f"{_GRIDS} ORDER BY c.symbol"),
         "fills": rows(connection, NEWEST_FILLS),
         "counts": {
-            "working": number(connection, f"SELECT count(*) FROM grid_orders WHERE {WORKING}"),
+            "working": number(connection, COUNT_WORKING),
             "unknown": number(connection, "SELECT count(*) FROM grid_orders WHERE status = 'unknown'"),
-            "fills": number(connection, "SELECT count(*) FROM trades"),
-            "cycles": number(connection, "SELECT count(*) FROM cycles WHERE status = 'closed'"),
+            "fills": number(connection, "SELECT sum(fills) FROM counts"),
+            "cycles": number(connection, "SELECT sum(cycles_closed) FROM counts"),
             "differences": number(connection, "SELECT count(*) FROM differences"),
         },
         "days": rows(connection, "SELECT * FROM pnl_daily ORDER BY day DESC, symbol LIMIT 60"),
@@ -95,7 +95,7 @@ def grid(connection: sqlite3.Connection, asked: Asked, parts: Parts) -> dict[str
         ),
         "fills": rows(
             connection,
-            "SELECT * FROM trades WHERE symbol = ? ORDER BY executed_at_ns DESC, position DESC LIMIT 60",
+            "SELECT * FROM trades WHERE symbol = ? ORDER BY position DESC LIMIT 60",
             symbol,
         ),
         "orders": working_orders(connection, symbol),

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Handler, Route
 from grinder.web.pages import ledger, listings, questions, runs
 from grinder.web.pages.asked import Asked, AskedChart, AskedCompare, AskedList
 from grinder.web.pages.charts import chart, equity, overview_lines
 from grinder.web.pages.files import NAMES, shell, static
 from grinder.web.pages.now import health_of, running_status
-from grinder.web.table import Handler, Rate, Role, Route
 
 HOME = "/ui"
 """Path of the first page."""

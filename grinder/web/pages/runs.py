@@ -36,10 +36,14 @@ REPORT_POLICY: Final = (
 
 
 async def config(call: Call) -> Mapping[str, Any]:
-    """The manifest, and the configuration as it would be written."""
-    run = call.run()
+    """The manifest, the configuration as it would be written, and what was changed since."""
+    run, at = call.run(), call.query(Asked).at
     manifest = await run.work(run.folder.read_manifest)
-    return {"as_of": run.freshness(call.query(Asked).at), **_written(manifest)}
+    changes = await run.views(at, lambda connection: rows(connection, _CHANGES))
+    return {"as_of": run.freshness(at), **_written(manifest), "changes": changes}
+
+
+_CHANGES: Final = "SELECT * FROM config_changes ORDER BY position DESC, place LIMIT 200"
 
 
 def _written(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,12 +162,10 @@ async def report(call: Call) -> web.Response:
     run, folder = call.run(), _folder(call, call.query(AskedCompare).a or call.run().name)
 
     def work() -> str:
-        from grinder.report.collect import collect
-        from grinder.report.page import page
-        from grinder.report.writing import _plotly
+        from grinder.report.writing import report_page
 
         update(folder.path)
-        return page(collect(folder), _plotly())
+        return report_page(folder)
 
     headers = {
         "Content-Security-Policy": REPORT_POLICY,

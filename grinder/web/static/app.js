@@ -21,7 +21,7 @@ class App {
     this.run = ""; this.at = null; this.name = ""; this.parts = []; this.query = {};
     this.asOf = null; this.now = null; this.page = null; this.answered = 0; this.asking = null; this.wanted = false;
     this.scrubber = new Scrubber($("time"), (at, settled) => this.travel(at, settled));
-    this.live = new Live({ moved: () => this.later(), state: () => this.frame(), where: () => this.run });
+    this.live = new Live({ moved: () => this.later(), state: () => this.connected(), where: () => this.run });
   }
 
   async begin() {
@@ -69,6 +69,7 @@ class App {
     try {
       const told = await get("/api/pages/runs", { run: this.run });
       this.served = told.served;
+      if (!this.asOf) { this.asOf = told.as_of; this.frame(); }
       $("runs").replaceChildren(...told.served.map((name) => h("option", { value: name }, name)));
       $("runs-2").replaceChildren(...told.served.map((name) => h("option", { value: name }, name)));
       $("runs-label").hidden = told.served.length < 2;
@@ -171,6 +172,7 @@ class App {
         this.asOf = told.as_of; this.answered = Date.now(); this.failure = null;
         if (told.account) this.money = { ...told, run: this.run };
         if (this.at === null && told.now !== undefined) this.now = told.now;
+        else if (this.at === null && told.as_of.running) this.process();
         page.told = told;
         this.draw();
         if (page.after) page.after(told);
@@ -178,10 +180,15 @@ class App {
         document.documentElement.dataset.took = String(Math.round(performance.now() - began));
         document.documentElement.dataset.at = String(this.at ?? told.as_of.position);
       }
-    } catch (error) { await this.trouble(error); }
+    } catch (error) { if (error.status === 404 && this.page) this.absent(error, key); else await this.trouble(error); }
     clearTimeout(slow); this.asking = null; this.slow = false;
     this.frame();
     if (this.wanted) { this.wanted = false; this.refresh(); }
+  }
+
+  // Whether it is paused or halted is to be seen on every page, also where the page itself does not ask.
+  async process() {
+    try { this.now = (await get("/api/pages/health", { run: this.run })).now; this.frame(); } catch { /* the page's own question tells */ }
   }
 
   draw() {
@@ -189,6 +196,20 @@ class App {
     const made = this.page.draw(this.page.told, this);
     fresh.append(...(Array.isArray(made) ? made.flat().filter(Boolean) : [made]));
     morph($("page"), fresh);
+  }
+
+  // The page asks for something that is not there at this record: that is an answer, too.
+  absent(error, key) {
+    const page = this.page;
+    if (page.close) page.close();
+    this.page = null; this.failure = null; this.answered = Date.now();
+    const said = error.message.charAt(0).toUpperCase() + error.message.slice(1);
+    morph($("page"), h("div", {}, h("div", { class: "title" }, h("h1", {}, page.title)),
+      h("section", { class: "card" }, h("p", { class: "empty" }, `${said}. `, this.at !== null ? "It may not have begun yet: move the handle below on, or go back to now." : "It may begin later, or be part of another run."),
+        h("p", {}, h("a", { class: "button", href: this.hash({ page: "overview", parts: [] }) }, "Overview"), " ",
+          this.at !== null ? h("button", { onclick: () => this.scrubber.go(null) }, "Back to now") : null))));
+    document.documentElement.dataset.shown = key;
+    document.documentElement.dataset.at = String(this.at ?? this.scrubber.head);
   }
 
   async trouble(error) {
@@ -205,6 +226,7 @@ class App {
 
   tick() {
     if (this.asOf && this.asOf.running && this.at === null && Date.now() - this.answered > 4 * REFRESH_MS) this.refresh();
+    else if (this.asOf && this.asOf.preparing && Date.now() - this.answered > REFRESH_MS) { this.refresh(); this.timeline(); }
     else if (this.failure && Date.now() - session.lastHeard > 3000) this.refresh();
     if (this.asOf && this.asOf.running && !document.hidden && Date.now() - (this.lined || 0) > 30000) this.timeline();
     this.frame();
@@ -212,8 +234,15 @@ class App {
 
   // --- the frame ---------------------------------------------------------------------------------------
 
+  // What is shown of the connection is on one page only.
+  connected() {
+    this.frame();
+    if (this.name === "health" && this.page && this.page.told) this.draw();
+  }
+
   stale() {
     if (!this.asOf || this.at !== null) return "";
+    if (this.asOf.preparing) return `The views are being made from the ledger: these are the figures of record ${count(this.asOf.head)} of ${count(this.asOf.end)}.`;
     const age = Math.round((Date.now() - this.answered) / 1000);
     if (this.asOf.running && Date.now() - this.answered > STALE_MS) return `The figures are ${age} s old: the server does not answer.`;
     return this.asOf.stale ? "The run does not answer: these are the last figures known." : "";
@@ -224,7 +253,7 @@ class App {
     document.body.classList.toggle("stale", Boolean(stale) || Boolean(this.slow && this.at !== null));
     $("run-name").textContent = of ? of.run : "";
     for (const list of [$("runs"), $("runs-2")]) if (of && list.value !== of.run) list.value = of.run;
-    const [text, kind] = this.slow && this.at !== null ? ["going there…", "past"] : this.at !== null ? ["past", "past"] : !of ? ["connecting", ""] : stale ? ["stale", "bad"] : !of.running ? ["ended", ""]
+    const [text, kind] = this.slow && this.at !== null ? ["going there…", "past"] : this.at !== null ? ["past", "past"] : !of ? ["connecting", ""] : stale ? [of.preparing ? "preparing" : "stale", "bad"] : !of.running ? ["ended", ""]
       : this.now && this.now.halted ? ["halted", "bad"] : this.now && paused(this.now) ? ["paused", "warning"] : [this.live.up || performance.now() < 5000 ? "live" : "live, polling", "good"];
     if ($("state").textContent !== text) $("state").textContent = text;
     $("state").className = `badge ${kind}`;
@@ -232,7 +261,7 @@ class App {
     const notes = [];
     if (this.at !== null && of) notes.push(h("div", { class: "notice past" }, h("b", {}, `You look at record ${count(this.at)}`),
       `${this.scrubber.time(this.at) ? when(this.scrubber.time(this.at)) + " UTC" : ""}: every figure is as it was then.`, h("button", { onclick: () => this.scrubber.go(null) }, "Back to now")));
-    if (stale) notes.push(h("div", { class: "notice bad" }, h("b", {}, "Stale"), stale));
+    if (stale) notes.push(h("div", { class: "notice bad" }, h("b", {}, of.preparing ? "Preparing" : "Stale"), stale));
     if (this.failure) notes.push(h("div", { class: "notice bad" }, h("b", {}, "No answer"), this.failure.message, this.failure.fix || ""));
     if (this.now && this.now.halted && this.at === null) notes.push(h("div", { class: "notice bad" }, h("b", {}, "Trading is halted"), this.now.halted, button(this, "reset")));
     morph($("notice"), h("div", {}, ...notes));

@@ -3,15 +3,21 @@
 
 import { h, count } from "./dom.js";
 import { post, login, roleIs, offers } from "./api.js";
+import { deployForm } from "./deploy.js";
 
 const dialog = () => document.getElementById("dialog");
 
-// Opens a form and resolves with its fields, or null when it is closed.
-export function ask({ title, text, fields = [], action, danger = false, perform }) {
+// Opens a form and resolves with what came of it, or null when it is closed. `extra` is shown below the fields;
+// `onchange` hears of every change of them.
+export function ask({ title, text, fields = [], action, danger = false, perform, extra = null, onchange = null }) {
   const box = dialog(), before = document.activeElement;
   return new Promise((resolve) => {
     const problem = h("p", { class: "problem", role: "alert" });
     const send = h("button", { type: "submit", class: `main ${danger ? "danger" : ""}` }, action);
+    const shown = fields.filter((one) => !one.check).map(({ name, label, type = "text", options, value = "", more = {} }) => h("label", {}, label, options
+      ? h("select", { name }, options.map(([one, said]) => h("option", { value: one, selected: one === value }, said)))
+      : h("input", { type, name, value, autocomplete: "off", ...more })));
+    const pairs = shown.length > 5;
     let done = null;
     const form = h("form", { method: "dialog", onsubmit: async (event) => {
       event.preventDefault();
@@ -20,12 +26,9 @@ export function ask({ title, text, fields = [], action, danger = false, perform 
       try { done = await perform(given); box.close(); }
       catch (error) { problem.textContent = error.message + (error.fix ? ` – ${error.fix}` : ""); }
       send.disabled = false;
-    } }, h("h2", { id: "dialog-title" }, title), text ? h("p", {}, text) : null,
-    fields.map(({ name, label, type = "text", options, value = "", check, more = {} }) => check
-      ? h("label", { class: "check" }, h("input", { type: "checkbox", name, required: true }), label)
-      : h("label", {}, label, options
-        ? h("select", { name }, options.map(([one, said]) => h("option", { value: one, selected: one === value }, said)))
-        : h("input", { type, name, value, autocomplete: "off", ...more }))),
+    }, oninput: onchange ? () => onchange(Object.fromEntries(new FormData(form))) : null }, h("h2", { id: "dialog-title" }, title), text ? h("p", {}, text) : null,
+    pairs ? h("div", { style: { display: "grid", "grid-template-columns": "minmax(0, 1fr) minmax(0, 1fr)", gap: "12px" } }, shown) : shown,
+    extra, fields.filter((one) => one.check).map(({ name, label }) => h("label", { class: "check" }, h("input", { type: "checkbox", name, required: true }), label)),
     problem, h("div", { class: "buttons" },
       h("button", { type: "button", value: "no", onclick: () => box.close() }, "Cancel"), send));
     box.replaceChildren(form);
@@ -73,9 +76,19 @@ export function button(app, command, symbol = "", extra = {}) {
 const halted = (app) => app.now && app.now.halted;
 const pausesOf = (app, symbol) => !app.now ? [] : symbol ? ((app.now.symbols || {})[symbol] || {}).pauses || [] : app.now.pauses || [];
 
+const gridOf = (app, symbol) => ((app.now || {}).symbols || {})[symbol] || {};
+const isPaused = (app, symbol) => pausesOf(app, "").length || pausesOf(app, symbol).length;
+const LATCHED = "The kill switch is latched: reset it first.";
+const BUSY = { running: "It is running.", initialized: "It waits for its first price.", stopping: "It is stopping.", rebalancing: "Its orders are being placed anew." };
+
 const COMMANDS = {
-  start: { name: "Start", path: "/api/grids/{symbol}/start", shape: "/api/grids/{symbol}/start", text: "The grid is laid out anew and its orders are placed, if the limits allow them.",
-    unless: (app, symbol) => { const one = ((app.now || {}).symbols || {})[symbol]; return halted(app) ? "The kill switch is latched." : one && one.status === "running" ? "It is running." : ""; } },
+  start: { name: "Start", path: "/api/grids/{symbol}/start", shape: "/api/grids/{symbol}/start",
+    text: "The grid is laid out anew under the terms deployed last and takes over what it holds. Its orders are placed as far as the limits allow them.",
+    unless: (app, symbol) => halted(app) ? LATCHED : BUSY[gridOf(app, symbol).status] || (isPaused(app, symbol) ? "It is paused: resume it first." : "") },
+  deploy: { name: "Deploy", path: "/api/deploy", shape: "/api/deploy", form: deployForm, unless: (app) => halted(app) ? LATCHED : "" },
+  rebalance: { name: "Rebalance", path: "/api/rebalance", shape: "/api/rebalance", body: (symbol) => ({ symbol }),
+    text: "Every order of its levels is cancelled and placed anew, as its levels stand. Its terms, its center and what it holds stay.",
+    unless: (app, symbol) => halted(app) ? LATCHED : gridOf(app, symbol).status !== "running" ? "It does not run." : isPaused(app, symbol) ? "It is paused: resume it first." : "" },
   pause: { name: "Pause", icon: "❚❚", long: "Pause all trading", path: "/api/pause", shape: "/api/pause", text: "No new order leaves. Working orders stay on the exchange.",
     unless: (app) => pausesOf(app, "").length ? "It is paused." : "" },
   pauseSymbol: { name: "Pause", path: "/api/pause/{symbol}", shape: "/api/pause/{symbol}", text: "No new order of this symbol leaves. Working orders stay on the exchange.",
@@ -98,10 +111,12 @@ const COMMANDS = {
 
 async function run(app, command, symbol, path) {
   const one = COMMANDS[command];
-  const done = await ask({ title: symbol ? `${one.name} ${symbol}?` : `${one.long || one.name}?`, text: one.text, action: one.name, danger: one.danger, fields: one.fields || [],
-    perform: ({ code = "", sure, ...body }) => post(path, app.run, body, code) });
+  const done = one.form ? await one.form(app, symbol, ask)
+    : await ask({ title: symbol ? `${one.name} ${symbol}?` : `${one.long || one.name}?`, text: one.text, action: one.name, danger: one.danger, fields: one.fields || [],
+      perform: ({ code = "", sure, ...body }) => post(path, app.run, { ...body, ...(one.body ? one.body(symbol) : {}) }, code) });
   if (done) {
-    app.say(done.status === "blocked" ? `${one.name}: blocked, ${done.reason || ""}` : `${one.name}: done, record ${count(done.position)} of the ledger.`);
+    const after = done.waits ? " It starts as soon as the last order of the old grid has ended." : "";
+    app.say(done.status === "blocked" ? `${one.name}: blocked by a limit, ${done.reason} ${done.detail || ""}` : `${one.name}: done, record ${count(done.position)} of the ledger.${after}`, done.status === "blocked");
     app.refresh();
   }
 }

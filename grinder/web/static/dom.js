@@ -91,8 +91,24 @@ export function money(text, { digits = 2, signed = false, plain = false } = {}) 
   return h("span", { class: ("amount " + kind).trim(), title: plain ? null : text }, said);
 }
 
-export const quantity = (text, digits = 8) => h("span", { class: "amount", title: text }, amountText(text, digits));
-export const price = (text, digits = 8) => h("span", { class: "amount" }, amountText(text, digits));
+// Prices and quantities: in a column all of a symbol get the same number of decimals, so that they line up.
+export const quantity = (text, digits = 8) => h("span", { class: "amount scaled", title: text }, amountText(text, digits));
+export const price = (text, digits = 8) => h("span", { class: "amount scaled" }, amountText(text, digits));
+
+const decimals = (text) => (/\.(\d+)$/.exec(text) || ["", ""])[1].length;
+
+function lineUp(cells, rows) {
+  const most = new Map(), of = (at) => rows[at].symbol || "";
+  const each = (perform) => cells.forEach((made, at) => made.forEach((cell, column) => {
+    const span = cell.nodeType === 1 && (cell.matches(".scaled") ? cell : cell.querySelector(".scaled"));
+    if (span && /\d/.test(span.textContent)) perform(`${column} ${of(at)}`, span);
+  }));
+  each((key, span) => most.set(key, Math.max(most.get(key) || 0, decimals(span.textContent))));
+  each((key, span) => {
+    const missing = most.get(key) - decimals(span.textContent);
+    if (missing > 0) span.textContent += (decimals(span.textContent) ? "" : ".") + "0".repeat(missing);
+  });
+}
 
 export function percent(ppm, digits = 2) {
   return ppm === null || ppm === undefined ? "–" : (Number(ppm) / 10000).toFixed(digits) + " %";
@@ -129,7 +145,7 @@ export function when(ns, { date = true, seconds = true } = {}) {
 }
 
 export const time = (ns) => ns === null || ns === undefined || ns === "" ? "–"
-  : h("time", { datetime: new Date(ms(ns)).toISOString(), title: `${when(ns)} UTC` }, when(ns));
+  : h("time", { datetime: new Date(ms(ns)).toISOString(), title: `${when(ns)} UTC` }, h("span", { class: "only-wide" }, when(ns).slice(0, 5)), when(ns).slice(5));
 
 export function took(ns) {
   let s = Math.round(Number(BigInt(ns) / 1000000n) / 1000);
@@ -157,7 +173,7 @@ export const side = (name) => h("span", { class: `side-${name}` }, name === "buy
 export const empty = (text) => h("p", { class: "empty" }, text);
 
 const STATES = { running: "good", trading: "good", up: "good", paused: "warning", halted: "bad", stopped: "", down: "bad",
-  unknown: "bad", open: "good", closed: "", filled: "good" };
+  unknown: "bad", open: "past", closed: "", filled: "good" };
 export const state = (name) => badge(name || "–", STATES[name] || "");
 
 export function facts(entries) {
@@ -170,15 +186,47 @@ export function figures(entries) {
     h("div", {}, h("dt", {}, name), h("dd", {}, value, note ? h("small", {}, note) : null))));
 }
 
-// columns: [title, cell(row), kind]; kind "num" is right-aligned.
+// A long id: its ends, the whole of it in the title and on the clipboard.
+export function ident(text, { ends = 8, tab = true, note = "" } = {}) {
+  if (!text) return "–";
+  const all = String(text), short = all.length > 2 * ends + 3 ? `${all.slice(0, ends)}…${all.slice(-ends)}` : all;
+  return h("span", { class: "ident" }, h("code", { title: note ? `${all}; ${note}` : all }, short), copyButton(all, `Copy ${short}`, tab ? null : "-1"));
+}
+
+export function copyButton(text, label, tabindex = null, said = "") {
+  return h("button", { class: "copy", type: "button", "aria-label": label, title: label, tabindex, onclick: async (event) => {
+    const button = event.currentTarget;
+    event.stopPropagation();
+    await copy(text);
+    button.classList.add("done"); button.title = "Copied";
+    document.getElementById("said").textContent = "Copied";
+    setTimeout(() => { button.classList.remove("done"); button.title = label; }, 1500);
+  } }, h("svg", { viewBox: "0 0 16 16", width: "14", height: "14", "aria-hidden": "true" },
+    h("path", { d: "M5.5 5.5h7v8h-7zM3.5 10.5v-8h7", fill: "none", stroke: "currentColor", "stroke-width": "1.4" })), said);
+}
+
+async function copy(text) {
+  // Without TLS a browser offers its clipboard on this machine only.
+  if (navigator.clipboard) { try { await navigator.clipboard.writeText(text); return; } catch { /* the way below */ } }
+  const field = h("textarea", { class: "hidden" });
+  field.value = text;
+  document.body.append(field); field.select(); document.execCommand("copy"); field.remove();
+}
+
+// columns: [title, cell(row), kind]; kind "num" is right-aligned, "wide" is left out on a phone, where rows with
+// many columns become blocks. With `link` the first cell leads there; the whole row does under a mouse.
 export function table(caption, columns, rows, { none = "Nothing yet.", link, chosen } = {}) {
   if (!rows.length) return empty(none);
+  const cells = rows.map((row) => columns.map(([, cell]) => { const made = cell(row); return made && made.nodeType ? made : h("span", {}, made); }));
+  lineUp(cells, rows);
+  if (link) cells.forEach((made, at) => { if (!made[0].matches("a") && !made[0].querySelector("a")) made[0] = h("a", { class: "row", href: link(rows[at]) }, made[0]); });
+  const narrow = columns.filter(([, , kind]) => !/wide/.test(kind || "")).length > 3;
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", {}, h("caption", { class: "hidden" }, caption),
-      h("thead", {}, h("tr", {}, columns.map(([title, , kind]) => h("th", { scope: "col", class: kind }, title)))),
-      h("tbody", {}, rows.map((row) => h("tr", { class: [link ? "link" : "", chosen && chosen(row) ? "chosen" : ""].join(" ").trim() || null,
+    h("table", { class: narrow ? "blocks" : null, role: "table" }, h("caption", { class: "hidden" }, caption),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([title, , kind]) => h("th", { scope: "col", role: "columnheader", class: kind }, title || h("span", { class: "hidden" }, "more"))))),
+      h("tbody", { role: "rowgroup" }, rows.map((row, at) => h("tr", { role: "row", class: [link ? "link" : "", chosen && chosen(row) ? "chosen" : ""].join(" ").trim() || null,
         onclick: link ? (event) => { if (!event.target.closest("a,button")) location.hash = link(row); } : null },
-      columns.map(([, cell, kind]) => h("td", { class: kind }, [cell(row)])))))));
+      cells[at].map((cell, column) => h("td", { role: "cell", class: columns[column][2], "data-label": columns[column][0] || null }, cell)))))));
 }
 
 // A bar of how much of a limit is used, in parts per million of it.

@@ -1,4 +1,4 @@
-import { h, card, money, count, table, badge, percent, sum, minus, bytes, amountText, ms, when, signOf } from "../dom.js";
+import { h, card, money, count, table, badge, percent, sum, minus, bytes, ms } from "../dom.js";
 import { Chart } from "../chart.js";
 import { get } from "../api.js";
 
@@ -15,8 +15,8 @@ export function page(app) {
       return [
         h("div", { class: "title" }, h("h1", {}, "Backtests and runs"), badge(count(told.folders.length))),
         card("Beside this run", table("Run folders", [
-          ["Run", (one) => h("b", {}, one.name)], ["Kind", (one) => one.kind || "–"], ["Symbols", (one) => (one.symbols || []).join(", ")], ["State", (one) => one.problem ? badge(one.problem, "bad") : one.finished ? badge("finished", "good") : badge("not finished", "warning")],
-          ["Records", (one) => one.records ? count(one.records) : bytes(one.size), "num"], ["Cycles", (one) => one.counts ? count(one.counts.cycles) : "–", "num"], ["Equity", (one) => one.figures ? money(one.figures.equity_end) : "–", "num"],
+          ["Run", (one) => h("b", {}, one.name)], ["Kind", (one) => one.kind || "–", "wide"], ["Symbols", (one) => (one.symbols || []).join(", ")], ["State", (one) => one.problem ? badge(one.problem, "bad") : one.finished ? badge("finished", "good") : badge("not finished", "warning")],
+          ["Records", (one) => one.records ? count(one.records) : bytes(one.size), "num wide"], ["Cycles", (one) => one.counts ? count(one.counts.cycles) : "–", "num"], ["Equity", (one) => one.figures ? money(one.figures.equity_end) : "–", "num"],
           ["Result", (one) => money(change(one), { signed: true }), "num"], ["Deepest drawdown", (one) => one.limits ? percent(one.limits.session_drawdown_max_ppm) : "–", "num"],
           ["", (one) => h("a", { href: `/api/pages/report?run=${encodeURIComponent(told.as_of.run)}&a=${encodeURIComponent(one.name)}`, target: "_blank", rel: "noopener" }, "report")],
           ["", (one) => one.name === first ? h("span", { class: "muted" }, "chosen") : h("a", { href: app.hash({ parts: [first, one.name] }) }, "compare")]], told.folders, { chosen: (one) => one.name === a || one.name === b })),
@@ -39,10 +39,10 @@ export function page(app) {
       const [[a0, a1], [b0, b1]] = [ends(compared.a), ends(compared.b)];
       // Runs of different times are laid over each other by how long they have run.
       const relative = Math.min(a1, b1) - Math.max(a0, b0) < 0.3 * Math.max(a1 - a0, b1 - b0);
-      const line = (one, colour) => { const start = Number(one.figures.equity_start) || 1, t0 = relative ? ends(one)[0] : 0;
-        return { name: one.name, colour, points: one.points.map((each) => { const part = (Number(each.equity) / start - 1) * 100; return [ms(each.ts_ns) - t0, part, `${part.toFixed(3)} %`]; }) }; };
-      const lines = [line(compared.a, "equity"), line(compared.b, "sell")], all = lines.flatMap((one) => one.points.map(([t]) => t));
-      chart.show({ lines, relative, whole: all.length ? [Math.min(...all), Math.max(...all)] : null, summary: "Change of equity of two runs" });
+      const line = (one, colour, dash) => { const start = Number(one.figures.equity_start) || 1, t0 = relative ? ends(one)[0] : 0;
+        return { name: one.name, colour, dash, points: one.points.map((each) => { const part = (Number(each.equity) / start - 1) * 100; return [ms(each.ts_ns) - t0, part, `${part.toFixed(3)} %`]; }) }; };
+      const lines = [line(compared.a, "equity"), line(compared.b, "sell", "4px,3px")], all = lines.flatMap((one) => one.points.map(([t]) => t));
+      chart.show({ lines, relative, unit: " %", whole: all.length ? [Math.min(...all), Math.max(...all)] : null, summary: "Change of equity of two runs" });
       app.draw();
       document.documentElement.dataset.compared = "true";
     },

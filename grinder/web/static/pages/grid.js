@@ -32,7 +32,7 @@ export function page(app) {
       const result = one.grid_profit ? sum(one.grid_profit, one.unpaired_pnl, one.fees, one.funding) : null;
       return [
         h("div", { class: "title" }, h("h1", {}, symbol), state(status), h("span", { class: "muted" }, modeText(one)), one.halt_reason ? badge(one.halt_reason, "bad") : null,
-          h("span", { class: "push" }), ["start", "pauseSymbol", "resumeSymbol", "stop"].map((name) => button(app, name, symbol))),
+          h("span", { class: "push" }), ["start", "pauseSymbol", "resumeSymbol", "rebalance", "deploy", "stop"].map((name) => button(app, name, symbol))),
         figures([
           [live(app) ? "Price" : "Mark price", price(live(app) || one.mark_price), `range ${amountText(one.lower_price, 8)} – ${amountText(one.upper_price, 8)}`],
           [`Result, ${one.quote}`, money(result, { signed: true }), "after fees"],
@@ -43,20 +43,21 @@ export function page(app) {
         ]),
         card("", h("div", { class: "chart", "data-keep": "chart", id: "grid-chart" }),
           h("div", { class: "legend" }, h("span", { class: "c-ladder" }, h("i", {}), "ladder"), h("span", { class: "c-buy" }, "▲ buys, and working buys at the edge"), h("span", { class: "c-sell" }, "▼ sells"),
-            h("span", { class: "push" }), h("button", { "aria-label": "Zoom in", onclick: () => chart && chart.zoom(.6) }, "+"), h("button", { "aria-label": "Zoom out", onclick: () => chart && chart.zoom(1.7) }, "−"),
+            h("span", { class: "push" }), h("button", { "aria-label": "Earlier", title: "Earlier", onclick: () => chart && chart.shift(-1) }, "‹"), h("button", { "aria-label": "Later", title: "Later", onclick: () => chart && chart.shift(1) }, "›"),
+            h("button", { "aria-label": "Zoom in", title: "Zoom in", onclick: () => chart && chart.zoom(.6) }, "+"), h("button", { "aria-label": "Zoom out", title: "Zoom out", onclick: () => chart && chart.zoom(1.7) }, "−"),
             h("button", { onclick: () => chart && chart.look(null) }, "Whole run"))),
         h("div", { class: "wide-left" },
           card("Cycles", table("Cycles, newest first", [
-            ["Level", (row) => row.grid_level, "num"], ["Cycle", (row) => row.cycle + 1, "num"], ["State", (row) => state(row.status)],
+            ["Level", (row) => row.grid_level, "num"], ["Cycle", (row) => row.cycle + 1, "num wide"], ["State", (row) => state(row.status)],
             ["Opened", (row) => time(row.opened_at_ns)], ["Took", (row) => row.closed_at_ns ? took(BigInt(row.closed_at_ns) - BigInt(row.opened_at_ns)) : "–", "num"],
             ["Open at", (row) => price(row.open_price_avg), "num"], ["Close at", (row) => /[1-9]/.test(row.close_price_avg) ? price(row.close_price_avg) : "–", "num"],
-            ["Profit", (row) => row.status === "closed" ? money(row.profit, { signed: true, digits: 4 }) : "–", "num"], ["Fees", (row) => money(row.fees, { signed: true, digits: 4 }), "num"]],
+            ["Profit", (row) => row.status === "closed" ? money(row.profit, { signed: true, digits: 4 }) : "–", "num"], ["Fees", (row) => money(row.fees, { signed: true, digits: 4 }), "num wide"]],
           told.cycles, { none: "No level has been filled yet.", link: (row) => app.hash({ page: "ledger", parts: [row.last_position] }) })),
           card("Ladder", ladder(told))),
         h("div", { class: "wide-left" },
           card("Fills", table("Fills, newest first", [
-            ["Time", (row) => time(row.executed_at_ns)], ["Side", (row) => side(row.side)], ["Level", (row) => row.grid_level ?? "–", "num"], ["Price", (row) => price(row.price), "num"],
-            ["Quantity", (row) => quantity(row.quantity), "num"], ["Fee", (row) => h("span", {}, amountText(row.fee, 6), " ", h("small", {}, row.fee_asset)), "num"],
+            ["Time", (row) => time(row.executed_at_ns)], ["Side", (row) => side(row.side)], ["Level", (row) => row.grid_level ?? "–", "num wide"], ["Price", (row) => price(row.price), "num"],
+            ["Quantity", (row) => quantity(row.quantity), "num"], ["Fee", (row) => h("span", {}, quantity(row.fee, 6), " ", h("small", {}, row.fee_asset)), "num wide"],
             ["Profit", (row) => row.role === "close" ? money(row.pnl, { signed: true, digits: 4 }) : "", "num"]],
           told.fills, { link: (row) => app.hash({ page: "ledger", parts: [row.position] }) })),
           card("Grid", facts([["Mode", one.mode], ["Levels", count(one.grid_count), one.skipped_count ? `${one.skipped_count} skipped` : null], ["Range", `${amountText(one.lower_price, 8)} – ${amountText(one.upper_price, 8)}`],
@@ -78,8 +79,8 @@ function show(chart, told, price) {
   const candles = told.candles.map(([ns, ...texts]) => { const [o, hi, l, c] = texts.map(Number); return { t: ms(ns), o, h: hi, l, c, texts }; });
   const levels = [...new Set(told.levels.flatMap((one) => [Number(one.buy_price), Number(one.sell_price)]))].sort((a, b) => a - b);
   const grid = told.grid || {}, last = told.candles.at(-1);
-  const bounds = [["stop_loss", "loss"], ["take_profit", "gain"]].filter(([name]) => grid[name]).map(([name, colour]) => ({ value: Number(grid[name]), colour }));
-  chart.show({ candles, levels, bounds, width: ms(told.width_ns), whole: told.whole.length ? told.whole.map(ms) : null, ladderFrom: grid.started_at_ns ? ms(grid.started_at_ns) : 0,
+  const bounds = [["stop_loss", "loss", "stop loss"], ["take_profit", "gain", "take profit"]].filter(([name]) => grid[name]).map(([name, colour, text]) => ({ value: Number(grid[name]), colour, text }));
+  chart.show({ empty: "No price yet: candles come with the first one the run acts on.", candles, levels, bounds, width: ms(told.width_ns), whole: told.whole.length ? told.whole.map(ms) : null, ladderFrom: grid.started_at_ns ? ms(grid.started_at_ns) : 0,
     marks: told.fills.map((one) => ({ t: ms(one.executed_at_ns), v: Number(one.price), side: one.side, text: `${one.side} ${amountText(one.quantity, 8)} at ${amountText(one.price, 8)}` })),
     orders: told.orders.map((one) => ({ v: Number(one.price), side: one.side })),
     now: last && !chart.window ? { v: Number(price || last[4]), text: amountText(price || last[4], 8) } : null,
@@ -88,9 +89,11 @@ function show(chart, told, price) {
 
 function ladder(told) {
   const held = (one) => /[1-9]/.test(one.held || "");
+  const digits = Math.max(...told.levels.flatMap((one) => [one.buy_price, one.sell_price]).map((one) => (String(one).split(".")[1] || "").length), 0);
+  const even = (text) => amountText(text, digits, { pad: true });
   return h("div", { class: "ladder", tabindex: "0", role: "region", "aria-label": "Levels, highest first" },
     h("div", { class: "head" }, h("span", {}, "#"), h("span", {}, "buy"), h("span", {}, "sell"), h("span", {}, "now"), h("span", {}, "done")),
     [...told.levels].reverse().map((one) => h("div", { class: held(one) ? "held" : null, title: one.last_reason || null }, h("span", { class: "muted" }, one.grid_level),
-      h("span", { class: one.phase === "BUY_PLACED" ? "side-buy" : null }, amountText(one.buy_price, 8)), h("span", { class: one.phase === "SELL_PLACED" ? "side-sell" : null }, amountText(one.sell_price, 8)),
+      h("span", { class: one.phase === "BUY_PLACED" ? "side-buy" : null }, even(one.buy_price)), h("span", { class: one.phase === "SELL_PLACED" ? "side-sell" : null }, even(one.sell_price)),
       h("span", { class: "phase" }, one.waiting ? "waits" : PHASES[one.phase] || one.phase), h("span", {}, one.cycles_done))));
 }

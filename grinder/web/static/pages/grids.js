@@ -1,5 +1,5 @@
 import { h, card } from "../dom.js";
-import { gridCard } from "./parts.js";
+import { gridCard, noGrid } from "./parts.js";
 import { button } from "../controls.js";
 
 export const page = (app) => ({
@@ -7,7 +7,7 @@ export const page = (app) => ({
   draw: (told) => [
     h("div", { class: "title" }, h("h1", {}, "Grids")),
     told.grids.length ? h("div", { class: "grids" }, told.grids.map((one) => gridCard(one, app,
-      h("div", { class: "filters" }, ["start", "pauseSymbol", "resumeSymbol", "stop"].map((name) => button(app, name, one.symbol))))))
-      : card("", h("p", { class: "empty" }, "No grid was configured before this record.")),
+      h("div", { class: "filters" }, ["start", "pauseSymbol", "resumeSymbol", "rebalance", "deploy", "stop"].map((name) => button(app, name, one.symbol))))))
+      : card("", noGrid(app)),
   ],
 });

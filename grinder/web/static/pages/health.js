@@ -1,4 +1,4 @@
-import { h, card, facts, state, badge, time, count, bytes, figures, took } from "../dom.js";
+import { h, card, facts, state, badge, time, count, bytes, ident } from "../dom.js";
 import { session } from "../api.js";
 
 export const page = (app) => ({
@@ -14,9 +14,9 @@ export const page = (app) => ({
           ["Disk", now.disk_low ? badge("low", "bad") : "enough"], ["Requests suspended until", now.requests_suspended_until_ns !== "0" ? time(now.requests_suspended_until_ns) : "not"], ["Last reconciliation", time(now.last_reconciliation_ns)]])
           : h("p", { class: "empty" }, told.run.finished ? "The run has finished; its ledger is complete." : "No process answers in this folder.")),
         card("Ledger and views", facts([["Records", count(of.head)], ["Views", of.fault ? badge(of.fault, "bad") : behind > 0 ? `${count(behind)} records behind` : badge("current", "good")], ["Checked", time(String(of.checked_ns))],
-          ["Ledger", told.sizes.ledger ? bytes(told.sizes.ledger) : "–"], ["Views", told.sizes.views ? bytes(told.sizes.views) : "–"], told.sizes.log ? ["Write-ahead log", bytes(told.sizes.log)] : null, ["Head", now ? h("span", { class: "hash" }, now.head) : "see the ledger page"]])),
+          ["Ledger", told.sizes.ledger ? bytes(told.sizes.ledger) : "–"], ["Views", told.sizes.views ? bytes(told.sizes.views) : "–"], told.sizes.log ? ["Write-ahead log", bytes(told.sizes.log)] : null, ["Head", now ? ident(now.head) : "see the ledger page"]])),
         card("Streams", streams.length ? facts(streams.map(([name, one]) => [name, state(one)])) : h("p", { class: "empty" }, "No stream.")),
-        card("This page", facts([["Updates", app.live.up ? badge("WebSocket", "good") : badge("asking every few seconds", "warning")], ["Told up to record", app.live.seq ? count(app.live.seq) : "–"], ["Cuts", count(app.live.cuts), app.live.caught ? `${count(app.live.caught)} events were told afterwards` : null], ["You are", session.me ? `${session.me.username}, ${session.me.role}` : "–"], ["Program", `grinder ${told.run.program || ""}`]]))),
+        card("This page", facts([["Updates", app.live.up ? badge("WebSocket", "good") : performance.now() < 5000 ? badge("connecting") : badge("asking every few seconds", "warning")], ["Told up to record", app.live.seq ? count(app.live.seq) : "–"], ["Cuts", count(app.live.cuts), app.live.caught ? `${count(app.live.caught)} events were told afterwards` : null], ["You are", session.me ? `${session.me.username}, ${session.me.role}` : "–"], ["Program", `grinder ${told.run.program || ""}`]]))),
     ];
   },
 });

@@ -1,4 +1,4 @@
-import { h, card, table, time, badge, count, when } from "../dom.js";
+import { h, card, table, time, badge, count, when, copyButton } from "../dom.js";
 import { get, post, roleIs } from "../api.js";
 
 export function page(app) {
@@ -59,5 +59,5 @@ function explained({ record, state, path, effects }, link, app) {
       h("p", {}, h("button", { onclick: () => app.scrubber.go(record.position) }, "Show every page at this record")),
       h("h2", {}, "Why"), h("ol", { class: "chain" }, path.map(item)),
       effects.length ? [h("h2", {}, "What it led to"), h("ol", { class: "chain" }, effects.map(item))] : null),
-    card("As it is stored", h("pre", { tabindex: "0" }, state), h("p", { class: "muted", style: { margin: "10px 0 0" } }, "chain ", h("span", { class: "hash" }, record.chain))));
+    card("As it is stored", h("pre", { tabindex: "0", role: "region", "aria-label": "The record as it is stored" }, state), h("p", { class: "muted", style: { margin: "10px 0 0" } }, "chain ", h("span", { class: "hash" }, record.chain), " ", copyButton(record.chain, "Copy the chain"))));
 }

@@ -1,4 +1,4 @@
-import { h, card, price, amountText, table, badge, time, ms } from "../dom.js";
+import { h, card, amountText, table, badge, time, ms, signOf } from "../dom.js";
 import { spark } from "../chart.js";
 import { get } from "../api.js";
 
@@ -20,8 +20,10 @@ export function page(app) {
               h("div", {}, h("dt", {}, "24 h"), h("dd", {}, one.price ? change(one.day_change_bps) : "–")),
               h("div", {}, h("dt", {}, "24 h low"), h("dd", {}, amountText(one.day_low, 8))), h("div", {}, h("dt", {}, "24 h high"), h("dd", {}, amountText(one.day_high, 8))),
               h("div", {}, h("dt", {}, "First of the run"), h("dd", {}, amountText(one.run_first, 8))), h("div", {}, h("dt", {}, "Run low"), h("dd", {}, amountText(one.run_low, 8))), h("div", {}, h("dt", {}, "Run high"), h("dd", {}, amountText(one.run_high, 8)))),
+            quoted(told.now, symbol),
             h("small", {}, `${base} in ${quote}; `, one.price_ns ? h("span", {}, "last price ", time(one.price_ns)) : "no price yet"));
         })),
+        told.symbols.length ? null : card("", h("p", { class: "empty" }, "No symbol is known yet: the exchange has not told its rules.")),
         card("The wider market", overview(outside)),
       ];
     },
@@ -34,12 +36,23 @@ export function page(app) {
   };
 }
 
+// Best quotes: the feed's, so of a running bot only.
+function quoted(now, symbol) {
+  const { bid, ask } = ((now || {}).symbols || {})[symbol] || {};
+  return bid ? h("p", { class: "quotes" }, h("span", { class: "side-buy" }, "bid ", amountText(bid, 8)), h("span", { class: "side-sell" }, "ask ", amountText(ask, 8))) : null;
+}
+
 function overview(outside) {
   if (!outside) return h("p", { class: "empty" }, "Asking…");
-  const list = outside.markets || outside.coins || [];
+  const list = outside.markets || [];
   const why = outside.problem || outside.fault;
   if (!list.length) return h("p", { class: "empty" }, why ? `Not shown: ${why}.` : "The source lists nothing.");
-  const columns = [["Coin", (one) => one.name || one.id], ["Price", (one) => amountText(String(one.current_price ?? one.price ?? ""), 8), "num"], ["24 h", (one) => `${one.price_change_percentage_24h ?? "–"} %`, "num"], ["Market cap", (one) => amountText(String(one.market_cap ?? ""), 0), "num"]];
-  return [outside.stale ? badge("stale", "bad") : null, table("Markets", columns, list),
-    (outside.trending || []).length ? h("p", { class: "muted" }, `Trending: ${outside.trending.map((one) => one.name || one.item?.name || one).join(", ")}`) : null];
+  const quote = String(outside.currency || "").toUpperCase();
+  const columns = [["Coin", (one) => h("span", {}, one.name || one.id, " ", h("small", {}, String(one.symbol || "").toUpperCase()))], [`Price, ${quote}`, (one) => amountText(one.current_price, 8), "num"],
+    ["24 h", (one) => one.price_change_percentage_24h ? h("span", { class: ["loss", "", "gain"][signOf(one.price_change_percentage_24h) + 1] }, amountText(one.price_change_percentage_24h, 2, { plus: true, pad: true }), " %") : "–", "num"],
+    ["24 h low", (one) => amountText(one.low_24h, 8), "num wide"], ["24 h high", (one) => amountText(one.high_24h, 8), "num wide"],
+    [`Volume, ${quote}`, (one) => amountText(one.total_volume, 0), "num"], [`Market cap, ${quote}`, (one) => amountText(one.market_cap, 0), "num"]];
+  return [table("The wider market", columns, list),
+    (outside.trending || []).length ? h("p", { class: "muted", style: { margin: "12px 0 0" } }, `Trending: ${outside.trending.map((one) => one.name || one.id).join(", ")}`) : null,
+    h("p", { class: "muted", style: { margin: "6px 0 0" } }, "CoinGecko, for information only; asked ", time(String(outside.asked_ns)), " ", outside.stale ? badge(`stale: ${outside.fault}`, "bad") : null)];
 }

@@ -1,5 +1,5 @@
-import { h, figures, facts, card, money, amountText, sum, percent, count, table, time, side, quantity, price, badge, meter, minus, when, ms } from "../dom.js";
-import { gridCard } from "./parts.js";
+import { h, figures, facts, card, money, amountText, sum, percent, count, table, time, side, quantity, price, badge, minus, when, ms, signOf } from "../dom.js";
+import { gridCard, noGrid } from "./parts.js";
 import { Chart } from "../chart.js";
 import { get } from "../api.js";
 
@@ -27,7 +27,7 @@ export function page(app) {
           card("Equity", h("div", { class: "chart small", "data-keep": "equity", id: "equity-chart" })),
           card("Does it add up?", identity(total, quote))),
         h("h2", { class: "hidden" }, "Grids"),
-        told.grids.length ? h("div", { class: "grids" }, told.grids.map((one) => gridCard(one, app))) : card("Grids", h("p", { class: "empty" }, "No grid at this record.")),
+        told.grids.length ? h("div", { class: "grids" }, told.grids.map((one) => gridCard(one, app))) : card("Grids", noGrid(app)),
         h("div", { class: "columns" },
           card("Last fills", table("Last fills", [
             ["Time", (one) => time(one.executed_at_ns)], ["Symbol", (one) => one.symbol], ["Side", (one) => side(one.side)],
@@ -37,7 +37,7 @@ export function page(app) {
           card("By day", table("Results by day", [
             ["Day", (one) => one.day], ["Symbol", (one) => one.symbol],
             ["Grid profit", (one) => money(one.grid_profit, { signed: true }), "num"], ["Unpaired", (one) => money(one.unpaired_pnl, { signed: true }), "num"],
-            ["Fees", (one) => money(one.fees, { signed: true }), "num"]], told.days))),
+            ["Fees", (one) => money(one.fees, { signed: true }), "num"]], told.days.filter((one) => [one.grid_profit, one.unpaired_pnl, one.fees].some(signOf)), { none: "No day has a result yet." }))),
       ];
     },
     async after(told) {
@@ -49,7 +49,7 @@ export function page(app) {
       const curve = await get("/api/pages/equity", { run: app.run, at: app.at }).catch(() => null);
       if (!curve || !chart) return;
       const points = curve.points.map((one) => [ms(one.ts_ns), Number(one.equity), amountText(one.equity, 2)]);
-      chart.show({ lines: [{ points, colour: "equity", fill: "equity-faint" }], whole: points.length ? [points[0][0], points.at(-1)[0]] : null,
+      chart.show({ empty: "No equity yet: it is known once every holding has a price.", lines: [{ points, colour: "equity", fill: "equity-faint" }], whole: points.length ? [points[0][0], points.at(-1)[0]] : null,
         summary: points.length ? `From ${points[0][2]} to ${points.at(-1)[2]} between ${when(curve.points[0].ts_ns)} and ${when(curve.points.at(-1).ts_ns)} UTC` : "No point yet" });
     },
     close() { if (chart) chart.destroy(); chart = null; },
@@ -61,5 +61,5 @@ function identity(total, quote) {
   const rows = [["Equity at the start", money(total.equity_start)], ["Grid profit", money(total.grid_profit, { signed: true })], ["Unpaired PnL", money(total.unpaired_pnl, { signed: true })],
     ["Fees", money(total.fees, { signed: true })], ["Funding", money(total.funding, { signed: true })], ["Transfers", money(total.transfers, { signed: true })], ["Equity now", money(total.equity_end)]];
   const whole = !/[1-9]/.test(total.identity_residual || "0");
-  return [facts(rows), h("p", { class: "muted" }, whole ? badge("adds up exactly", "good") : badge(`off by ${total.identity_residual} ${quote}`, "bad"))];
+  return [h("div", { class: "sum" }, facts(rows)), h("p", { class: "muted", style: { margin: "12px 0 0" } }, whole ? badge("adds up exactly", "good") : badge(`off by ${total.identity_residual} ${quote}`, "bad"))];
 }

@@ -3,9 +3,17 @@ import { h, money, amountText, state, count, badge } from "../dom.js";
 
 export const modeText = (one) => `${one.mode}, ${count(one.grid_count)} levels${one.skipped_count ? `, ${one.skipped_count} skipped` : ""}`;
 
+// Why there is no grid, and what to do about it.
+export function noGrid(app) {
+  const text = app.at !== null ? "No grid had begun at this record. Move the handle below on, or go back to now."
+    : "No grid has begun. A run begins its grids once the exchange has told it the rules of their symbols; what is to begin stands in the configuration.";
+  return h("div", {}, h("p", { class: "empty" }, text), h("a", { class: "button", href: app.hash({ page: "config", parts: [] }) }, "Configuration"));
+}
+
 export function gridCard(one, app, buttons = null) {
   const low = Number(one.lower_price), high = Number(one.upper_price), at = (Number(one.mark_price) - low) / (high - low || 1);
-  const status = one.risk_state === "halted" ? "halted" : one.status;
+  const pauses = app.at === null && (((app.now || {}).symbols || {})[one.symbol] || {}).pauses || [];
+  const status = one.risk_state === "halted" ? "halted" : one.status === "running" && pauses.length ? "paused" : one.status;
   return h("section", { class: "card" },
     h("div", { class: "head" }, h("a", { href: app.hash({ page: "grids", parts: [one.symbol] }) }, one.symbol), state(status), h("span", { class: "push" }), h("span", { class: "now" }, amountText(one.mark_price, 8))),
     h("div", {}, h("div", { class: "range", role: "img", "aria-label": `Price ${one.mark_price || "unknown"} in the range ${one.lower_price} to ${one.upper_price}` },

@@ -1,4 +1,4 @@
-import { h, card, table, time, badge, state, count, bytes, percent } from "../dom.js";
+import { h, card, table, time, badge, state, count, bytes, percent, ident } from "../dom.js";
 import { button } from "../controls.js";
 
 export const page = (app) => ({
@@ -19,7 +19,7 @@ export const page = (app) => ({
         told.differences, { none: "None was ever found.", link: (one) => app.hash({ page: "ledger", parts: [one.position] }) }))),
       h("div", { class: "columns" },
         card("Streams", table("Streams", [["Stream", (one) => one.stream], ["State", (one) => state(one.state)], ["Since", (one) => time(one.ts_ns)], ["Changes", (one) => count(one.changes), "num"], ["", (one) => one.detail, "dim"]], told.streams, { none: "No stream: prices come from a file." })),
-        card("Tape", table("Segments of the tape", [["Segment", (one) => one.name], ["Frames", (one) => count(one.frames), "num"], ["Size", (one) => bytes(one.bytes), "num"], ["From", (one) => time(one.first_ns)], ["SHA-256", (one) => h("code", { title: one.sha256 }, one.sha256.slice(0, 12), "…"), "dim"]], told.tape, { none: "No segment is complete yet." }))),
+        card("Tape", table("Segments of the tape", [["Segment", (one) => one.name], ["Frames", (one) => count(one.frames), "num"], ["Size", (one) => bytes(one.bytes), "num"], ["From", (one) => time(one.first_ns)], ["SHA-256", (one) => ident(one.sha256, { ends: 6, tab: false }), "dim wide"]], told.tape, { none: "No segment is complete yet." }))),
     ];
   },
 });
