@@ -29,15 +29,15 @@ test: check  ## everything CI runs
 bench: $(STAMP)  ## the figures of docs/benchmarks.md, as ratios in one run
 	$(BIN)/python -m benchmarks
 
-soak: $(STAMP)  ## the seeded simulation on many seeds: make soak SEEDS=2000 FROM=0
-	$(BIN)/python tests/live/chaos.py $(or $(FROM),0) $$(($(or $(FROM),0) + $(or $(SEEDS),2000)))
+soak: $(STAMP)  ## the seeded simulation on many seeds: make soak SEEDS=2000 FROM=0 DRAW=0
+	$(BIN)/python tests/live/chaos.py $(or $(FROM),0) $$(($(or $(FROM),0) + $(or $(SEEDS),2000))) $(or $(DRAW),0)
 
 soak-memory: $(STAMP)  ## growth of a paper run's memory over months of its market: make soak-memory HOURS=500
 	$(BIN)/python tests/faults/memory_soak.py $(or $(HOURS),500) $(or $(SPEED),40000)
 
 lock:  ## pin every dependency again, with hashes
 	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-		--no-emit-find-links --extra data --extra live --extra report --extra test --extra web --output-file requirements.lock setup.cfg requirements.build.in
+		--no-emit-find-links --extra data --extra live --extra report --extra test --extra traces --extra web --output-file requirements.lock setup.cfg requirements.build.in
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -20,6 +20,7 @@ import attrs
 
 from actors.ports import Capabilities
 from grinder.connectors import contract_faults as faults
+from grinder.connectors import contract_funding as funding
 from grinder.connectors import contract_market as market
 from grinder.connectors import contract_orders as orders
 from grinder.connectors.stage import SPREAD, Scene, Stage, eventually
@@ -138,6 +139,11 @@ CHECKS: tuple[Check, ...] = (
         orders.reduce_only_never_opens_a_position.__name__,
         orders.reduce_only_never_opens_a_position,
         lambda capabilities: capabilities.positions,
+    ),
+    Check(
+        funding.funding_is_listed_once_under_the_id_the_stream_gives_it.__name__,
+        funding.funding_is_listed_once_under_the_id_the_stream_gives_it,
+        lambda capabilities: capabilities.fundings,
     ),
 )
 """Every check, in the order of a first reading."""

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from domain.inputs import FillReport
-from domain.instrument import Instrument, notional, value
+from domain.instrument import Instrument, contract_units, notional, value
 from domain.instrument import fee_units as fee_units_at
 from domain.orders import BUY, SELL
 from domain.units import NotOnScaleError, ceil_div, fixed_text, to_units
@@ -125,28 +125,30 @@ class Scales:
         return _steps(positive(text, "price"), instrument.price_decimals, instrument.tick_size, "price")
 
     def lots(self, symbol: str, text: object) -> int:
-        """A quantity in lots.
+        """A quantity in lots; what the exchange tells may be contracts.
 
         Raises:
             Unreadable: it is no quantity, or no whole number of lots.
         """
         instrument = self.instrument(symbol)
-        quantity = positive(text, "quantity")
-        return _steps(quantity, instrument.base_decimals, instrument.base_per_lot, "quantity")
+        return _sized(instrument, positive(text, "quantity"), instrument.base_per_lot, "quantity")
 
     def whole_lots(self, symbol: str, text: object) -> int:
         """The whole lots in a displayed quantity, rounded down: for quotes, which book nothing."""
         instrument = self.instrument(symbol)
-        units = positive(text, "quantity").scaleb(instrument.base_decimals)
-        return int(units) // instrument.base_per_lot
+        number = positive(text, "quantity")
+        if not (contract := contract_units(instrument)):
+            return int(number.scaleb(instrument.base_decimals)) // instrument.base_per_lot
+        numerator, denominator = number.as_integer_ratio()
+        return numerator * contract // (denominator * instrument.base_per_lot)
 
     def base_units(self, symbol: str, text: object) -> int:
-        """A holding or position in base units, signed.
+        """A holding or position in base units, signed; what the exchange tells may be contracts.
 
         Raises:
             Unreadable: it is no number, or finer than a base unit.
         """
-        return _steps(amount(text, "position"), self.instrument(symbol).base_decimals, 1, "position")
+        return _sized(self.instrument(symbol), amount(text, "position"), 1, "position")
 
     def price_text(self, symbol: str, ticks: int) -> str:
         """A price as plain text with the digits of the tick."""
@@ -154,9 +156,23 @@ class Scales:
         return fixed_text(ticks * instrument.tick_size, instrument.price_decimals)
 
     def quantity_text(self, symbol: str, lots: int) -> str:
-        """A quantity as plain text without needless zeros."""
+        """A quantity as plain text without needless zeros, in contracts where the exchange counts so.
+
+        Raises:
+            Unreadable: no decimal says how many contracts it is.
+        """
+        return self.base_text(symbol, lots * self.instrument(symbol).base_per_lot)
+
+    def base_text(self, symbol: str, units: int) -> str:
+        """The same of a quantity in base units, which may be below 0."""
         instrument = self.instrument(symbol)
-        shown = fixed_text(lots * instrument.base_per_lot, instrument.base_decimals)
+        decimals = instrument.base_decimals
+        if contract := contract_units(instrument):
+            decimals = next((one for one in range(MOST_DIGITS) if units * 10**one % contract == 0), -1)
+            if decimals < 0:
+                raise Unreadable(f"{units} base units are no number of contracts of {contract}")
+            units = units * 10**decimals // contract
+        shown = fixed_text(units, decimals)
         return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
     def fill(
@@ -232,6 +248,19 @@ class Scales:
         if price is None:
             return units, estimate if units > 0 else 0
         return units, ceil_div(units * price, 10**self._fee_decimals)
+
+
+def _sized(instrument: Instrument, number: Decimal, step: int, what: str) -> int:
+    """Steps of base units in a size as the exchange counts it."""
+    if not (contract := contract_units(instrument)):
+        return _steps(number, instrument.base_decimals, step, what)
+    numerator, denominator = number.as_integer_ratio()
+    steps, rest = divmod(numerator * contract, denominator * step)
+    if rest:
+        raise Unreadable(f"{what} lies between two steps: {number} contracts")
+    if abs(steps) > LARGEST_INTEGER:
+        raise Unreadable(f"{what} is beyond every amount: {number}")
+    return steps
 
 
 def _steps(number: Decimal, decimals: int, step: int, what: str) -> int:

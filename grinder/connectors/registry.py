@@ -31,6 +31,7 @@ BUILT_IN: Mapping[str, str] = {
     "bybit-linear": "grinder.connectors.bybit.connector:BybitLinearConnector",
     "kraken": "grinder.connectors.kraken.connector:KrakenConnector",
     "okx": "grinder.connectors.okx.connector:OkxConnector",
+    "okx-swap": "grinder.connectors.okx.swap:OkxSwapConnector",
 }
 """Name of the exchange -> ``module:class``."""
 

@@ -34,7 +34,7 @@ from actors.ports import (
 )
 from domain.account_state import Order
 from domain.books import Position
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from domain.units import from_units
@@ -42,6 +42,7 @@ from grinder.simulated import told
 from grinder.simulated.frames import FrameDecoder
 from grinder.simulated.local_streams import LocalStreams
 from grinder.simulated.restoring import restore
+from grinder.simulated.timers import Timers
 from replay.exchange.desk import Desk
 from replay.exchange.desk_faults import befall
 from replay.exchange.desk_view import DeskView
@@ -85,6 +86,7 @@ class SimulatedConnector:
         ids_unique_for_ever=True,
         positions=True,
         cancel_all=True,
+        fundings=True,
     )
 
     def __init__(
@@ -106,7 +108,7 @@ class SimulatedConnector:
         self.fill_prefix = fill_prefix
         self._offset_ns = 0
         self._rows = 0
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers = Timers()
         self.streams = LocalStreams(self.faults, clock, latency_s, fill_prefix, stream_prefix)
         desk.listeners.append(self.streams.on_update)
         desk.funding_listeners.append(self.streams.on_funding)
@@ -119,9 +121,7 @@ class SimulatedConnector:
 
     async def close(self) -> None:
         """End what is under way; orders stay as they are."""
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self._timers.cancel()
         self.streams.close()
 
     def list_instruments(self, instruments: Mapping[str, Instrument], fee_prices: Mapping[str, int]) -> None:
@@ -249,6 +249,14 @@ class SimulatedConnector:
 
         return await self._read("positions", read)
 
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """Funding exchanged from a time on, oldest first."""
+
+        def read(view: DeskView) -> list[FundingReport]:
+            return [report for _, report in view.fundings(since_ns)]
+
+        return await self._read("fills", read)
+
     # --- writing ---------------------------------------------------------------------------------------
 
     async def place(self, orders: Sequence[OrderTerms]) -> list[Placed | ExchangeError]:
@@ -276,7 +284,7 @@ class SimulatedConnector:
         def carry_out(one: int) -> None:
             self.desk.arm(one, self.clock())
             if one:
-                self._after(one, lambda: self.desk.tick(self.clock()))
+                self._timers.later(one, lambda: self.desk.tick(self.clock()))
 
         for answer in await self._write("dead_man", [seconds], carry_out):
             if answer is not None:
@@ -327,7 +335,7 @@ class SimulatedConnector:
         )
         answers: list[R | ExchangeError] = [carry_out(one) for one in items] if arrives else []
         if fault is not None and kind == "late_order":
-            self._after(fault.seconds, lambda: [carry_out(one) for one in items])
+            self._timers.later(fault.seconds, lambda: [carry_out(one) for one in items])
         if fault is not None:
             unknown = await self._unanswered(fault)
             if unknown is not None:
@@ -387,17 +395,6 @@ class SimulatedConnector:
         if signed and not -LATE_NS <= ahead_ns <= EARLY_NS:
             return ClockSkewed("-1021", "Timestamp for this request is outside of the recvWindow.")
         return None
-
-    def _after(self, seconds: float, work: Callable[[], object]) -> None:
-        """Do something on the exchange's side later, unless the connector is closed before."""
-        loop = asyncio.get_running_loop()
-
-        def now() -> None:
-            self._timers.discard(timer)
-            work()
-
-        timer = loop.call_later(seconds, now)
-        self._timers.add(timer)
 
 
 def _refused_cancel() -> OrderRefused:

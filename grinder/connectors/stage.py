@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from actors.ports import Capabilities, Connector, OrderRef, OrderSnapshot, Placed, Signal, SnapshotStatus
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from domain.orders import BUY, LIMIT, TimeInForce
@@ -95,6 +95,10 @@ class Stage(Protocol):
     async def elapse(self, seconds: float) -> bool:
         """Let what is due at the exchange so many seconds from now happen; False where that cannot be had."""
 
+    async def pay_funding(self) -> bool:
+        """Let funding be exchanged now on the position that is held, which a buyer pays; False where that
+        cannot be had.  Asked only of a connector that can list funding."""
+
     async def disturb(self, operation: str, kind: str) -> bool:
         """Let the next request of a kind fail in a way of `replay.faults`; False where that cannot be had."""
 
@@ -136,6 +140,10 @@ class Heard:
         return [
             one for one in self.signals if isinstance(one, OrderSnapshot) and one.client_order_id == client_id
         ]
+
+    def fundings(self) -> list[FundingReport]:
+        """Funding that was told of."""
+        return [one for one in self.signals if isinstance(one, FundingReport)]
 
 
 class Scene:

@@ -25,7 +25,7 @@ from actors.ports import (
     PositionSnapshot,
     Signal,
 )
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from grinder.connectors.converting import Scales
@@ -50,6 +50,7 @@ METHODS: Mapping[str, str] = {
     "fills": ALWAYS,
     "balances": ALWAYS,
     "positions": "an empty list where `capabilities.positions` is False",
+    "fundings": "optional: never asked where `capabilities.fundings` is False",
     "arm_dead_man": "raises where `capabilities.dead_man` is empty",
     "listen": ALWAYS,
     "reconnect": ALWAYS,
@@ -164,6 +165,14 @@ class TemplateConnector:
 
     async def positions(self) -> list[PositionSnapshot]:
         """Spot has none."""
+        return []
+
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """Perpetuals only: what was paid while nobody listened is found here.
+
+        The id must be the one the stream gives the same payment; where the stream gives none, tell of
+        payments from this list alone.
+        """
         return []
 
     async def arm_dead_man(self, seconds: int) -> None:

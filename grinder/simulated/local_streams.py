@@ -17,6 +17,7 @@ from domain.inputs import FillReport, FundingReport
 from grinder.simulated import told
 from grinder.simulated.frames import frame_of
 from grinder.simulated.misreporting import HELD_S, UPDATE_FAULTS, misreported
+from grinder.simulated.timers import Timers
 from replay.exchange.desk import DeskUpdate
 from replay.faults import Fault, FaultPlan
 
@@ -48,7 +49,7 @@ class LocalStreams:
         self._up: set[str] = set()
         self._queue: deque[Callable[[], None]] = deque()
         self._held: dict[str, DeskUpdate] = {}
-        self._timers: set[asyncio.TimerHandle] = set()
+        self._timers = Timers()
 
     # --- the listener's side ---------------------------------------------------------------------------
 
@@ -76,9 +77,7 @@ class LocalStreams:
         """Nothing is told any more."""
         self._listener = None
         self._up.clear()
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        self._timers.cancel()
 
     # --- the exchange's side ---------------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class LocalStreams:
             if held is not None:
                 self._tell(PRIVATE, told.signals_of(held, self.fill_prefix))
 
-        self._later(HELD_S, release)
+        self._timers.later(HELD_S, release)
 
     def _tell(self, stream: str, signals: Sequence[Signal]) -> None:
         if not signals or stream not in self._up:
@@ -163,7 +162,7 @@ class LocalStreams:
                 listener.signal(name, one)
 
         self._queue.append(tell)
-        self._later(self.latency_s, self._next)
+        self._timers.later(self.latency_s, self._next)
 
     def _next(self) -> None:
         # Timers of one time are not kept in order by asyncio; the queue is.
@@ -180,7 +179,7 @@ class LocalStreams:
         self._up.discard(stream)
         if self._listener is not None:
             self._listener.stream_down(self.stream_prefix + stream, reason)
-        self._later(for_s + self.latency_s, lambda: self._connect(stream))
+        self._timers.later(for_s + self.latency_s, lambda: self._connect(stream))
 
     def _connect(self, stream: str) -> None:
         """Bring a stream up, or try again while the exchange refuses it."""
@@ -189,18 +188,8 @@ class LocalStreams:
         now_ns = self.clock()
         for kind in ("maintenance", f"cut_stream/{stream}"):
             if self.faults.lasting(kind, now_ns) is not None:
-                self._later(1.0, lambda: self._connect(stream))
+                self._timers.later(1.0, lambda: self._connect(stream))
                 return
         self.faults.end(f"mute_stream/{stream}")
         self._up.add(stream)
         self._listener.stream_up(self.stream_prefix + stream)
-
-    def _later(self, seconds: float, work: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def now() -> None:
-            self._timers.discard(timer)
-            work()
-
-        timer = loop.call_later(seconds, now)
-        self._timers.add(timer)

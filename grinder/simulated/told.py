@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from actors.ports import InstrumentRules, OrderSnapshot, Quote, Signal, SnapshotStatus, Trade
 from domain.inputs import FillReport
-from domain.instrument import Instrument
+from domain.instrument import Instrument, contract_units
 from domain.units import from_units
 from replay.exchange.desk import DeskExecution, DeskOrder, DeskUpdate, Filters
 from replay.exchange.desk_view import SeenOrder
@@ -129,6 +129,7 @@ def published(instrument: Instrument, filters: Filters) -> InstrumentRules:
         lot=Decimal(filters.lot),
         min_notional=from_units(filters.min_notional, instrument.quote_decimals),
         min_quantity=Decimal(filters.lot),
+        contract=from_units(contract_units(instrument), instrument.base_decimals),
         maker_bps=instrument.maker_fee_ppm * BPS_PER_PPM,
         taker_bps=instrument.taker_fee_ppm * BPS_PER_PPM,
         trading=filters.trading,

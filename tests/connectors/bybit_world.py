@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import attrs
 
-from actors.ports import Signal
+from actors.ports import OrderRef, Signal
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from grinder.connectors.bybit.connector import BybitConnector, BybitLinearConnector
@@ -172,3 +172,27 @@ async def world(
     finally:
         await connector.close()
         await running.close()
+
+
+HOUR = 3_600 * 10**9
+
+
+def ref(number: int) -> OrderRef:
+    return OrderRef(client_order_id=f"{number:032x}", exchange_order_id="", symbol=BTC)
+
+
+def run(check: Callable[[World], Awaitable[None]], *rules: dict[str, Any], **options: Any) -> World:
+    """Run a check in a world with these faults, bounded by time."""
+    seen: list[World] = []
+
+    async def main() -> None:
+        async with asyncio.timeout(20), world(plan(*rules), **options) as one:
+            seen.append(one)
+            await check(one)
+
+    asyncio.run(main())
+    return seen[0]
+
+
+def since() -> int:
+    return time.time_ns() - HOUR

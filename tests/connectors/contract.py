@@ -8,6 +8,8 @@ import uuid
 from decimal import Decimal
 from typing import Any
 
+from msgspec import UNSET
+
 from actors.ports import Capabilities, Connector
 from domain.instrument import LINEAR, SPOT, Instrument
 from domain.order_events import OrderTerms
@@ -33,12 +35,13 @@ SERVERS = {
     "bybit-linear": "grinder.simulated.protocols.bybit:BybitServer",
     "kraken": "grinder.simulated.protocols.kraken:KrakenServer",
     "okx": "grinder.simulated.protocols.okx:OkxServer",
+    "okx-swap": "grinder.simulated.protocols.okx:OkxServer",
 }
 
 PRICE = 600_000
 
 
-def listed(kind: str = SPOT) -> Instrument:
+def listed(kind: str = SPOT, contract: int = 0) -> Instrument:
     """BTCUSDT in tenths of a dollar and thousandths of a coin."""
     return Instrument(
         symbol="BTCUSDT",
@@ -56,6 +59,7 @@ def listed(kind: str = SPOT) -> Instrument:
         min_notional=5 * 10**9,
         maker_fee_ppm=200,
         taker_fee_ppm=500,
+        base_per_contract=contract or UNSET,
     )
 
 
@@ -76,7 +80,7 @@ def desk_of(instrument: Instrument, capabilities: Capabilities) -> Desk:
     return Desk(
         {"BTCUSDT": instrument},
         balances,
-        ExchangeRules(),
+        ExchangeRules(funding={"BTCUSDT": (100, 10**18)} if instrument.kind == LINEAR else {}),
         ids_unique_for_ever=capabilities.ids_unique_for_ever,
     )
 
@@ -88,8 +92,8 @@ class DeskStage:
     price_ticks = PRICE
     lots = 10
 
-    def __init__(self, capabilities: Capabilities, kind: str = SPOT) -> None:
-        self.instrument = listed(kind)
+    def __init__(self, capabilities: Capabilities, kind: str = SPOT, contract: int = 0) -> None:
+        self.instrument = listed(kind, contract)
         self.capabilities = capabilities
         self.desk = desk_of(self.instrument, capabilities)
 
@@ -114,6 +118,10 @@ class DeskStage:
         self.desk.tick(time.time_ns() + int(seconds * 1e9))
         return True
 
+    async def pay_funding(self) -> bool:
+        self.desk.pay_funding("BTCUSDT", time.time_ns())
+        return True
+
     async def resting(self) -> list[str]:
         return [one.client_id or one.exchange_id for one in self.desk.open_orders()]
 
@@ -129,8 +137,10 @@ class WireStage(DeskStage):
         server: made of a desk, keys, faults and a clock.
     """
 
-    def __init__(self, exchange: Registered, server: type[WireServer], kind: str = SPOT) -> None:
-        super().__init__(exchange.make.capabilities, kind)
+    def __init__(
+        self, exchange: Registered, server: type[WireServer], kind: str = SPOT, contract: int = 0
+    ) -> None:
+        super().__init__(exchange.make.capabilities, kind, contract)
         self.exchange = exchange
         self.server = server(self.desk, KEYS, FaultPlan(), time.time_ns)
         self._running: Running | None = None
@@ -196,7 +206,10 @@ class LocalStage(DeskStage):
         return True
 
 
-KINDS = {"binance-usdm": LINEAR, "bybit-linear": LINEAR}
+KINDS = {"binance-usdm": LINEAR, "bybit-linear": LINEAR, "okx-swap": LINEAR}
+
+CONTRACTS = {"okx-swap": 1_000_000}
+"""Base units in a contract, where sizes are counted so: ten lots."""
 
 
 LOCAL = {"simulated": SPOT, "simulated-linear": LINEAR}
@@ -209,4 +222,6 @@ def stage_of(name: str) -> DeskStage | str:
     for place in (registry.BUILT_IN[name], SERVERS[name]):
         if imported(place) is None:
             return f"{place} does not exist"
-    return WireStage(registry.find(name), imported(SERVERS[name]), KINDS.get(name, SPOT))
+    return WireStage(
+        registry.find(name), imported(SERVERS[name]), KINDS.get(name, SPOT), CONTRACTS.get(name, 0)
+    )

@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
+import pytest
 from toys import BTC, SECOND, USDT, instrument, plan
 
-from actors.ports import Signal
+from actors.ports import OrderRef, Placed, Signal
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from grinder.connectors.binance.shared import BinanceConnector
@@ -162,4 +163,32 @@ def run(work: Any, seconds: float = 20.0) -> Any:
     return asyncio.run(bounded())
 
 
-__all__ = ["ASK", "BID", "BTC", "KEYS", "SECOND", "USDT", "Heard", "Rig", "hex_id", "listening", "order"]
+MARKETS = pytest.mark.parametrize("futures", [False, True], ids=["spot", "usdm"])
+
+
+def ref(number: int, exchange_order_id: str = "") -> OrderRef:
+    return OrderRef(client_order_id=hex_id(number), exchange_order_id=exchange_order_id, symbol=BTC)
+
+
+async def placed(one: Rig, number: int, **changes: Any) -> Placed:
+    (answer,) = await one.connector.place([order(number, **changes)])
+    assert isinstance(answer, Placed), answer
+    return answer
+
+
+__all__ = [
+    "ASK",
+    "BID",
+    "BTC",
+    "KEYS",
+    "MARKETS",
+    "SECOND",
+    "USDT",
+    "Heard",
+    "Rig",
+    "hex_id",
+    "listening",
+    "order",
+    "placed",
+    "ref",
+]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import attrs
 from toys import BTC, desk_at, instrument, terms
 
-from actors.ports import Signal
+from actors.ports import OrderRef, Placed, Signal
 from grinder.connectors.endpoint import Endpoint
 from grinder.connectors.kraken import connector as kraken_connector
 from grinder.connectors.kraken.connector import KrakenConnector
@@ -148,3 +148,13 @@ def quick_streams(silence_s: float = 30.0) -> Iterator[None]:
         yield
     finally:
         kraken_connector.keeping = kept  # type: ignore[assignment]
+
+
+def ref(number: int, exchange_order_id: str = "") -> OrderRef:
+    return OrderRef(client_order_id=client_id(number), exchange_order_id=exchange_order_id, symbol=BTC)
+
+
+async def placed(here: World, number: int, side: str = "buy", price: int = 600_000, lots: int = 10) -> Placed:
+    [answer] = await here.connector.place([order(number, side, price, lots)])
+    assert isinstance(answer, Placed), answer
+    return answer

@@ -121,6 +121,7 @@ def refused(*arguments: str) -> Result:
         (("--protocol", TOY, "--balance", "USDT=much"), "usage.amount"),
         (("--protocol", TOY, "--balance", "USDT=Infinity"), "usage.amount"),
         (("--protocol", TOY, "--maker-bps", "0.001"), "usage.amount"),
+        (("--protocol", TOY, "--funding-bps", "--1"), "usage.amount"),
         (("--protocol", TOY, "--faults", "/nowhere.yaml"), "sim.faults"),
         (("--protocol", TOY, "--data", "/nowhere.csv"), "data."),
         (("--protocol", TOY, "--data", "x", "--generated"), "usage.market"),
@@ -136,6 +137,23 @@ def test_the_command_names_every_protocol() -> None:
 
 
 # --- what it is made of --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "bps", "funding"),
+    [
+        ("linear", "1.5", {BTC: (150, 60 * 10**9)}),
+        ("linear", "-0.5", {BTC: (-50, 60 * 10**9)}),
+        ("linear", "0", {}),
+        ("spot", "1.5", {}),
+    ],
+)
+def test_perpetuals_pay_the_funding_that_is_asked_for(
+    kind: str, bps: str, funding: dict[str, tuple[int, int]]
+) -> None:
+    options = ExchangeOptions(protocol=TOY, kind=kind, funding_bps=bps, funding_seconds=60)
+    instruments, _ = market_of(options)
+    assert desk_of(options, instruments).rules.funding == funding
 
 
 def test_balances_and_instruments_come_from_the_options() -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from kraken_world import Told, World, client_id, order, quick_streams, run, world
+from kraken_world import Told, World, client_id, order, quick_streams, ref, run, world
 from toys import BTC, T0, Watch, plan
 
 from actors.ports import (
     Gap,
-    OrderRef,
     OrderRefused,
     OrderSnapshot,
     OutcomeUnknown,
@@ -25,10 +24,6 @@ from actors.ports import (
 from domain.inputs import FillReport
 from grinder.simulated.protocols.kraken_counters import Tier
 from replay.faults import FaultPlan
-
-
-def ref(number: int) -> OrderRef:
-    return OrderRef(client_order_id=client_id(number), exchange_order_id="", symbol=BTC)
 
 
 async def filled(here: World, told: Told, number: int = 1) -> list[FillReport]:

@@ -202,6 +202,20 @@ def funding(symbol: str, time_ms: int, income: object, scales: Scales) -> Fundin
     )
 
 
+def fundings(payloads: Iterable[Mapping[str, Any]], scales: Scales) -> list[FundingReport]:
+    """Funding of the listed symbols, oldest first, each once.
+
+    Raises:
+        Unreadable: a payment is.
+    """
+    listed = [row for row in payloads if row.get("symbol") in scales.instruments]
+    made = [
+        funding(text(row, "symbol"), whole(row, "time"), row.get("income"), scales)
+        for row in sorted(listed, key=lambda row: whole(row, "time"))
+    ]
+    return list({one.funding_id: one for one in made}.values())
+
+
 def position(payloads: Iterable[Mapping[str, Any]], scales: Scales) -> list[PositionSnapshot]:
     """Positions of the listed perpetuals; a symbol the exchange leaves out holds none.
 

@@ -24,7 +24,7 @@ from actors.ports import (
     PositionSnapshot,
     Unavailable,
 )
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.order_events import OrderTerms
 from domain.orders import MARKET, TimeInForce
 from grinder.connectors.binance import parsing
@@ -55,7 +55,9 @@ class SpotConnector(BinanceConnector):
     """See `actors.ports.Connector`."""
 
     name: ClassVar[str] = "binance"
-    capabilities: ClassVar[Capabilities] = Capabilities(cancel_all=True, order_rate=(90, 20))
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        cancel_all=True, order_rate=(90, 20), order_valid_s=RECV_WINDOW_MS // 1_000
+    )
     public: ClassVar[str] = "public"
     private: ClassVar[str] = "private"
 
@@ -155,6 +157,10 @@ class SpotConnector(BinanceConnector):
 
     async def positions(self) -> list[PositionSnapshot]:
         """See the port: spot has none."""
+        return []
+
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """None: spot."""
         return []
 
     async def arm_dead_man(self, seconds: int) -> None:

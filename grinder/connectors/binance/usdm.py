@@ -21,7 +21,6 @@ from actors.ports import (
     Permissions,
     Placed,
     PositionSnapshot,
-    Signal,
 )
 from domain.inputs import FillReport, FundingReport
 from domain.order_events import OrderTerms
@@ -30,10 +29,11 @@ from grinder.connectors.binance import parsing
 from grinder.connectors.binance.decoder import PRIVATE_STREAM, BinanceDecoder
 from grinder.connectors.binance.errors import item_error, not_understood
 from grinder.connectors.binance.parsing import NS_PER_MS
-from grinder.connectors.binance.rest import Params
+from grinder.connectors.binance.rest import RECV_WINDOW_MS, Params
 from grinder.connectors.binance.shared import HEARTBEAT_S, PAGE, BinanceConnector
 from grinder.connectors.converting import Unreadable, amount
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.funding_watch import FundingWatch
 from grinder.connectors.streams import Keeping, Stream
 
 # Quotes and trades are in the pool "public" (prices of the index and the like are in "market"), own events in
@@ -53,7 +53,6 @@ TESTNET: Endpoint | None = Endpoint(
 KEEP_KEY_S = 30 * 60
 """A listen key dies after an hour without a word."""
 
-FUNDING_POLL_S = 15 * 60
 TRADES_WINDOW_MS = 7 * 24 * 3600 * 1000
 """The longest time one request for executions looks ahead."""
 
@@ -72,7 +71,9 @@ class UsdmConnector(BinanceConnector):
         dead_man_s=(1, 86_400),
         positions=True,
         cancel_all=True,
+        fundings=True,
         order_rate=(270, 20),
+        order_valid_s=RECV_WINDOW_MS // MS,
     )
     public: ClassVar[str] = "fapiPublic"
     private: ClassVar[str] = "fapiPrivate"
@@ -214,25 +215,27 @@ class UsdmConnector(BinanceConnector):
         return self.reading(lambda: parsing.position(parsing.rows(payload), self.scales))
 
     async def fundings(self, since_ns: int) -> list[FundingReport]:
-        """Funding exchanged on the listed symbols from a time on, oldest first (one page)."""
+        """See the port.  A page goes on at the last one's last time, whose rows may be on both of them."""
         start = since_ns // NS_PER_MS
-        payload = await self.ask("income", {"incomeType": "FUNDING_FEE", "startTime": start, "limit": PAGE})
-        rows = self.reading(lambda: parsing.rows(payload))
-        return self.reading(
-            lambda: [
-                parsing.funding(
-                    parsing.text(row, "symbol"), parsing.whole(row, "time"), row.get("income"), self.scales
-                )
-                for row in rows
-                if row.get("symbol") in self.scales.instruments
-            ]
-        )
+        rows: list[Mapping[str, Any]] = []
+        while True:
+            asked = {"incomeType": "FUNDING_FEE", "startTime": start, "limit": PAGE}
+            page = await self._page("income", asked)
+            rows += page
+            last = self._largest("time", page)
+            if len(page) < PAGE or last <= start:
+                break
+            start = last
+        return self.reading(lambda: parsing.fundings(rows, self.scales))
 
     # --- streams ---------------------------------------------------------------------------------------
 
     async def listen(self, listener: Listener) -> None:
         """See the port; funding is watched for on the way."""
-        await super().listen(_FundingWatch(listener) if self.credentials is not None else listener)
+        if self.credentials is not None:
+            # The stream does not say which symbol a cross position's funding is for; the history does.
+            listener = FundingWatch(listener, PRIVATE_STREAM, b"FUNDING_FEE")
+        await super().listen(listener)
 
     def private_stream(self, listener: Listener, decoder: BinanceDecoder) -> Stream:
         """The user data stream, under a listen key made for each connection."""
@@ -255,9 +258,13 @@ class UsdmConnector(BinanceConnector):
 
     def side_work(self, listener: Listener) -> Sequence[Coroutine[Any, Any, None]]:
         """Keep the listen key alive and look for funding."""
-        if not isinstance(listener, _FundingWatch):
+        if not isinstance(listener, FundingWatch):
             return ()
-        return (self._keep_key(), self._watch_funding(listener))
+        return (self._keep_key(), listener.run(self.fundings, self._exchange_ns))
+
+    def _exchange_ns(self) -> int:
+        """The exchange's clock as far as we know it."""
+        return self.clock() + self.rest.offset_ms * NS_PER_MS
 
     async def _keep_key(self) -> None:
         while True:
@@ -266,53 +273,6 @@ class UsdmConnector(BinanceConnector):
                 await self._listen_key("PUT")
             except ExchangeError as error:
                 self._streams[PRIVATE_STREAM].drop(f"listen key: {error}")
-
-    async def _watch_funding(self, listener: _FundingWatch) -> None:
-        """The stream does not say which symbol a cross position's funding is for; the history does."""
-        since_ns = self.clock() + self.rest.offset_ms * NS_PER_MS
-        while True:
-            try:
-                async with asyncio.timeout(FUNDING_POLL_S):
-                    await listener.due.wait()
-            except TimeoutError:
-                pass
-            listener.due.clear()
-            try:
-                found = await self.fundings(since_ns)
-            except ExchangeError:
-                continue  # the next look covers the same time
-            for report in found:
-                if report.funding_id not in listener.seen:
-                    listener.signal(PRIVATE_STREAM, report)
-
-
-class _FundingWatch:
-    """A listener in front of the listener: knows when funding is due to be looked up, and what was told."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self.due = asyncio.Event()
-        self.seen: set[str] = set()
-
-    def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
-        self._listener.frame(stream, frame, received_ns)
-        if stream == PRIVATE_STREAM and b"FUNDING_FEE" in frame:
-            self.due.set()
-
-    def signal(self, stream: str, signal: Signal) -> None:
-        if isinstance(signal, FundingReport):
-            if signal.funding_id in self.seen:
-                return
-            self.seen.add(signal.funding_id)
-        self._listener.signal(stream, signal)
-
-    def stream_up(self, stream: str) -> None:
-        self._listener.stream_up(stream)
-        if stream == PRIVATE_STREAM:
-            self.due.set()
-
-    def stream_down(self, stream: str, reason: str) -> None:
-        self._listener.stream_down(stream, reason)
 
 
 def _items(payload: Any, ids: Sequence[str]) -> list[dict[str, Any] | ExchangeError]:

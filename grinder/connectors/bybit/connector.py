@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
+
+import attrs
 
 from actors.ports import (
     Capabilities,
@@ -26,7 +28,7 @@ from actors.ports import (
     SnapshotStatus,
     Unavailable,
 )
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from domain.orders import BUY, MARKET, TimeInForce
@@ -35,8 +37,9 @@ from grinder.connectors.bybit.decoder import BybitDecoder
 from grinder.connectors.bybit.listening import Listening
 from grinder.connectors.bybit.parsing import LINEAR, SPOT
 from grinder.connectors.bybit.wire import Answer, Wire
-from grinder.connectors.converting import Scales, Unreadable
+from grinder.connectors.converting import Scales
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.http import read
 from grinder.secrets import Credentials
 
 PRODUCTION = Endpoint(
@@ -70,6 +73,9 @@ TIME_IN_FORCE = {
 SIDES = {BUY: "Buy", "sell": "Sell"}
 OPEN = frozenset({SnapshotStatus.PENDING, SnapshotStatus.WORKING, SnapshotStatus.UNREADABLE})
 
+ORDER_VALID_S = 5
+"""The window the client library signs requests with."""
+
 CAPABILITIES = Capabilities(
     place_batch=BATCH,
     cancel_batch=BATCH,
@@ -80,9 +86,8 @@ CAPABILITIES = Capabilities(
     ids_unique_for_ever=True,
     cancel_all=True,
     order_rate=(10, 2),
+    order_valid_s=ORDER_VALID_S,
 )
-
-T = TypeVar("T")
 
 
 class BybitConnector:
@@ -127,14 +132,14 @@ class BybitConnector:
         asked = self._clock()
         answer = await self._wire.get("market/time", {}, public=True)
         answered = self._clock()
-        time_ns = _read(lambda: parsing.milliseconds(answer.result.get("timeNano")))
+        time_ns = read(parsing.milliseconds, answer.result.get("timeNano"))
         self._offset_ns = time_ns - (asked + answered) // 2
         return time_ns
 
     async def permissions(self) -> Permissions:
         """What the key may do; whether it may trade means in this category."""
         answer = await self._wire.get("user/query-api", {})
-        return _read(lambda: parsing.permissions(answer.result, self.category))
+        return read(parsing.permissions, answer.result, self.category)
 
     async def rules(self, symbols: Sequence[str]) -> dict[str, InstrumentRules]:
         """Rules of the symbols Bybit knows, with this account's fees where there is a key."""
@@ -147,15 +152,15 @@ class BybitConnector:
                 if refused.code != "10001":
                     raise
                 continue  # a symbol it does not know
-            for row in _read(lambda: parsing.rows_of(answer.result)):  # noqa: B023 -- called at once
+            for row in read(parsing.rows_of, answer.result):
                 if row.get("symbol") == symbol:
                     fees = (await self._fees(symbol)).get(symbol) if self._private else None
-                    found[symbol] = _read(lambda: parsing.rules(row, self.category, fees))  # noqa: B023
+                    found[symbol] = read(parsing.rules, row, self.category, fees)
         return found
 
     async def _fees(self, symbol: str) -> dict[str, tuple[Decimal, Decimal]]:
         answer = await self._wire.get("account/fee-rate", {"category": self.category, "symbol": symbol})
-        return _read(lambda: parsing.fee_rates(parsing.rows_of(answer.result)))
+        return read(parsing.fee_rates, read(parsing.rows_of, answer.result))
 
     def list_instruments(self, instruments: Mapping[str, Instrument], fee_prices: Mapping[str, int]) -> None:
         """The integer scales to speak in from now on."""
@@ -272,10 +277,10 @@ class BybitConnector:
         query = {"category": self.category, **self._ref(ref)}
         for path in ("order/realtime", "order/history"):
             answer = await self._wire.get(path, query)
-            for row in _read(lambda: parsing.rows_of(answer.result)):  # noqa: B023 -- called at once
+            for row in read(parsing.rows_of, answer.result):
                 own = row.get("orderLinkId") == ref.client_order_id if ref.client_order_id else True
                 if own and (ref.client_order_id or row.get("orderId") == ref.exchange_order_id):
-                    return _read(lambda: parsing.order(row, self._scales))  # noqa: B023
+                    return read(parsing.order, row, self._scales)
         return None
 
     async def open_orders(self) -> list[OrderSnapshot]:
@@ -284,34 +289,35 @@ class BybitConnector:
         for symbol in self._scales.instruments:
             query = {"category": self.category, "symbol": symbol, "openOnly": "0"}
             for row in await self._pages("order/realtime", {**query, "limit": str(ORDERS_PAGE)}):
-                snapshot = _read(lambda: parsing.order(row, self._scales))  # noqa: B023 -- called at once
+                snapshot = read(parsing.order, row, self._scales)
                 if snapshot.status in OPEN:
                     found[snapshot.exchange_order_id] = snapshot
         return list(found.values())
 
     async def fills(self, symbol: str, since_ns: int) -> list[FillReport]:
         """Own executions from a time on, oldest first, in spans of at most seven days."""
-        found: dict[str, tuple[int, FillReport]] = {}
+        rows = await self._executed(since_ns, {"symbol": symbol})
+        reports = [read(parsing.execution, row, self._scales, self.category) for row in rows]
+        return list({one.fill_id: one for one in reports if isinstance(one, FillReport)}.values())
+
+    async def _executed(self, since_ns: int, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Rows of the list of executions from a time on, oldest first."""
+        rows: list[dict[str, Any]] = []
         now_ns = self._clock() + self._offset_ns
         start = max(since_ns, now_ns - KEPT_NS)
         while start <= now_ns:
             end = min(start + WEEK_NS - MS, now_ns + 10**9)
-            query = {
+            span = {
                 "category": self.category,
-                "symbol": symbol,
+                **query,
                 "startTime": str(start // MS),
                 "endTime": str(end // MS),
                 "limit": str(EXECUTIONS_PAGE),
             }
-            for row in await self._pages("execution/list", query):
-                report = _read(lambda: parsing.execution(row, self._scales, self.category))  # noqa: B023
-                if isinstance(report, FillReport):
-                    at = _read(lambda: parsing.milliseconds(row.get("execTime")))  # noqa: B023
-                    found[report.fill_id] = (at, report)
+            page = await self._pages("execution/list", span)
+            rows += reversed(page)  # the newest come first: so executions of one millisecond keep their order
             start = end
-        listed = list(found.values())
-        listed.reverse()  # a page lists the newest first: so executions of one millisecond keep their order
-        return [report for _, report in sorted(listed, key=lambda one: one[0])]
+        return sorted(rows, key=lambda row: read(parsing.milliseconds, row.get("execTime")))
 
     async def _pages(self, path: str, query: dict[str, str]) -> list[dict[str, Any]]:
         """Rows of all pages of a listing."""
@@ -319,7 +325,7 @@ class BybitConnector:
         cursor = ""
         for _ in range(MOST_PAGES):
             answer = await self._wire.get(path, {**query, "cursor": cursor} if cursor else query)
-            page = _read(lambda: parsing.rows_of(answer.result))  # noqa: B023 -- called at once
+            page = read(parsing.rows_of, answer.result)
             rows += page
             following = answer.result.get("nextPageCursor") or ""
             if not page or not following or following == cursor:
@@ -334,9 +340,13 @@ class BybitConnector:
     async def balances(self) -> dict[str, Decimal]:
         """Total of each asset of the unified account, net of what is borrowed."""
         answer = await self._wire.get("account/wallet-balance", {"accountType": "UNIFIED"})
-        return _read(lambda: parsing.balances(answer.result))
+        return read(parsing.balances, answer.result)
 
     async def positions(self) -> list[PositionSnapshot]:
+        """None: spot."""
+        return []
+
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
         """None: spot."""
         return []
 
@@ -369,16 +379,8 @@ class BybitLinearConnector(BybitConnector):
     """One unified account's linear perpetuals, in one-way mode."""
 
     name: ClassVar[str] = "bybit-linear"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        place_batch=BATCH,
-        cancel_batch=BATCH,
-        amend=True,
-        dead_man="account",
-        dead_man_s=(3, 300),
-        acknowledges=False,
-        ids_unique_for_ever=True,
-        positions=True,
-        cancel_all=True,
+    capabilities: ClassVar[Capabilities] = attrs.evolve(
+        CAPABILITIES, positions=True, fundings=True, order_rate=(0, 0)
     )
     category: ClassVar[str] = LINEAR
 
@@ -387,21 +389,20 @@ class BybitLinearConnector(BybitConnector):
         units: dict[str, int] = {}
         for symbol in self._scales.instruments:
             for row in await self._pages("position/list", {"category": self.category, "symbol": symbol}):
-                one = _read(lambda: parsing.position(row, self._scales))  # noqa: B023 -- called at once
+                one = read(parsing.position, row, self._scales)
                 units[one.symbol] = units.get(one.symbol, 0) + one.base_units
         return [PositionSnapshot(symbol=symbol, base_units=held) for symbol, held in units.items() if held]
 
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """Funding exchanged on the listed symbols, oldest first.
 
-def _read(parse: Callable[[], T]) -> T:
-    """What a reading request's answer says.
-
-    Raises:
-        Unavailable: it cannot be read.
-    """
-    try:
-        return parse()
-    except Unreadable as broken:
-        raise Unavailable("unreadable", str(broken)) from None
+        Bybit lists it twice: among executions, under the id the stream gives it, and in the transaction log,
+        under one of its own.  The first is read, so that a payment has one name wherever it comes from.
+        """
+        rows = await self._executed(since_ns, {"execType": parsing.FUNDING})
+        listed = [row for row in rows if row.get("symbol") in self._scales.instruments]
+        reports = [read(parsing.execution, row, self._scales, self.category) for row in listed]
+        return list({one.funding_id: one for one in reports if isinstance(one, FundingReport)}.values())
 
 
 def _placed(row: dict[str, Any], client_order_id: str) -> Placed | ExchangeError:

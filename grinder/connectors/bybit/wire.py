@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import aiohttp
 import attrs
 import ccxt.async_support as ccxt
-import yarl
 
 from actors.ports import ExchangeError
 from grinder.connectors.bybit import errors
 from grinder.connectors.converting import Unreadable, read_json
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.http import HttpAnswer, HttpClient, NoAnswer
 from grinder.secrets import Credentials
 
-TIMEOUT_S = 5.0
 SHOWN = 200
 """Characters of a body that an error carries."""
 
@@ -62,18 +60,15 @@ class Wire:
     ) -> None:
         self._signing = _Signing(endpoint, credentials, now_ms)
         self._now_ms = now_ms
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient()
 
     async def open(self) -> None:
         """Become able to make requests."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        self._client.open()
 
     async def close(self) -> None:
         """Release the connections; closing twice does nothing."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._client.close()
         await self._signing.close()
 
     def sign(self, text: str) -> str:
@@ -112,7 +107,8 @@ class Wire:
     async def _request(
         self, method: str, path: str, params: dict[str, Any], *, public: bool, write: bool
     ) -> Answer:
-        status, headers, body = await self._exchange(method, path, params, public=public, write=write)
+        came = await self._exchange(method, path, params, public=public, write=write)
+        status, body = came.status, came.body
         shown = body[:SHOWN].decode("utf-8", "replace")
         failed = errors.from_status(status, shown, write=write)
         if failed is not None:
@@ -123,7 +119,7 @@ class Wire:
         except Unreadable as broken:
             raise errors.still_open("unreadable", f"HTTP {status}: {broken}", write=write) from None
         if code != "0":
-            raise self.error(code, text, write=write, retry_after_s=self._retry_after(headers))
+            raise self.error(code, text, write=write, retry_after_s=self._retry_after(came.headers))
         if status != 200:
             raise errors.still_open(str(status), shown, write=write)
         result, more = answer.get("result"), answer.get("retExtInfo")
@@ -134,25 +130,15 @@ class Wire:
 
     async def _exchange(
         self, method: str, path: str, params: dict[str, Any], *, public: bool, write: bool
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        if self._session is None:
+    ) -> HttpAnswer:
+        if not self._client.is_open:
             raise errors.still_open("closed", "the connector is not open", write=False)
         signed = self._signing.sign("v5/" + path, ["public" if public else "private"], method, params)
-        body = signed["body"]
         headers = {name: text for name, text in (signed["headers"] or {}).items() if name != "Referer"}
         try:
-            async with self._session.request(
-                method,
-                yarl.URL(signed["url"], encoded=True),  # the signature is of these very characters
-                data=body.encode() if body else None,
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                return response.status, response.headers, await response.read()
-        except TimeoutError:
-            raise errors.still_open("timeout", f"no answer in {TIMEOUT_S:g} s", write=write) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise errors.still_open("connection", repr(error), write=write) from None
+            return await self._client.send(method, signed["url"], signed["body"], headers)
+        except NoAnswer as none:
+            raise errors.still_open(none.code, none.text, write=write) from None
 
     def _retry_after(self, headers: Mapping[str, str]) -> float:
         """Seconds until the window named by the headers begins anew."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -30,11 +29,12 @@ from actors.ports import (
     PositionSnapshot,
     Unavailable,
 )
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
-from grinder.connectors.converting import Scales, Unreadable
+from grinder.connectors.converting import Scales
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.http import read
 from grinder.connectors.kraken import errors, ordering, rest_parsing
 from grinder.connectors.kraken.decoder import KrakenDecoder
 from grinder.connectors.kraken.history import History
@@ -58,8 +58,6 @@ PLACE_BATCH = 15
 CANCEL_BATCH = 50
 LONGEST_DEAD_MAN_S = 86_399
 HALF_A_SECOND_NS = 500_000_000
-
-T = TypeVar("T")
 
 
 class KrakenConnector:
@@ -113,7 +111,7 @@ class KrakenConnector:
     async def rules(self, symbols: Sequence[str]) -> dict[str, InstrumentRules]:
         """Rules of the symbols Kraken knows, with this account's fees where there is a key."""
         pairs = await self._transport.public("AssetPairs")
-        found = _read(lambda: rest_parsing.rules_by_symbol(pairs, symbols))
+        found = read(rest_parsing.rules_by_symbol, pairs, symbols)
         if self._credentials is None or not found:
             return found
         names = ",".join(sorted({rules.native for rules in found.values()}))
@@ -123,7 +121,7 @@ class KrakenConnector:
             if denied.code != PERMISSION_DENIED:
                 raise
             return found  # the key may not see its volume: the fees of an account without any
-        return {symbol: _read(partial(_with_fees, rules, volume)) for symbol, rules in found.items()}
+        return {symbol: read(_with_fees, rules, volume) for symbol, rules in found.items()}
 
     def list_instruments(self, instruments: Mapping[str, Instrument], fee_prices: Mapping[str, int]) -> None:
         """The integer scales to speak in from now on."""
@@ -235,16 +233,13 @@ class KrakenConnector:
     async def open_orders(self) -> list[OrderSnapshot]:
         """All open orders on the listed symbols, foreign ones included."""
         answer = await self._transport.private("OpenOrders")
-        orders = _read(lambda: mapping(answer.get("open"), "open"))
+        orders = read(mapping, answer.get("open"), "open")
         shown = [self._snapshot(order_id, order) for order_id, order in orders.items()]
         return [one for one in shown if one is not None]
 
     def _snapshot(self, order_id: str, order: Any) -> OrderSnapshot | None:
-        one = _read(
-            lambda: rest_parsing.order_snapshot(
-                self._scales, self._symbols, order_id, mapping(order, "order")
-            )
-        )
+        found = read(mapping, order, "order")
+        one = read(rest_parsing.order_snapshot, self._scales, self._symbols, order_id, found)
         if one is not None:
             self._history.remember(order_id, one.client_order_id)
         return one
@@ -257,10 +252,9 @@ class KrakenConnector:
         reports = []
         for trade_id, trade in ours:
             client_order_id = ids.get(str(trade.get("ordertxid")), "")
-            reading = partial(
-                rest_parsing.fill_report, self._scales, symbol, trade_id, trade, client_order_id
+            reports.append(
+                read(rest_parsing.fill_report, self._scales, symbol, trade_id, trade, client_order_id)
             )
-            reports.append(_read(reading))
         return reports
 
     # --- account -----------------------------------------------------------------------------------------
@@ -268,10 +262,14 @@ class KrakenConnector:
     async def balances(self) -> dict[str, Decimal]:
         """Total (free and locked) of each asset."""
         answer = await self._transport.private("BalanceEx")
-        return _read(lambda: rest_parsing.balances(answer))
+        return read(rest_parsing.balances, answer)
 
     async def positions(self) -> list[PositionSnapshot]:
         """None: spot has no positions."""
+        return []
+
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """None: spot."""
         return []
 
     async def arm_dead_man(self, seconds: int) -> None:
@@ -325,15 +323,3 @@ def _with_fees(rules: InstrumentRules, volume: Mapping[str, Any]) -> InstrumentR
         maker_bps=rules.maker_bps if maker is None else maker,
         taker_bps=rules.taker_bps if taker is None else taker,
     )
-
-
-def _read(reading: Callable[[], T]) -> T:
-    """What a reading answer says.
-
-    Raises:
-        Unavailable: nobody can read it.
-    """
-    try:
-        return reading()
-    except Unreadable as error:
-        raise Unavailable("unreadable", str(error)) from None

@@ -13,18 +13,16 @@ import binascii
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import ccxt.async_support as ccxt
-import yarl
 
 from actors.ports import AuthenticationFailed, ClockSkewed, OrderRefused, Unavailable
 from grinder.connectors.converting import Unreadable, read_json
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.http import HttpClient, NoAnswer
 from grinder.connectors.kraken import errors
 from grinder.connectors.kraken.reading import items, mapping
 from grinder.secrets import Credentials
 
-TIMEOUT_S = 5.0
 PATIENCE_S = 1.0
 NONCE_TRIES = 3
 NONCE_LEAP_NS = 60 * 10**9
@@ -86,18 +84,15 @@ class KrakenTransport:
         self._signing.urls["api"] |= {"public": endpoint.rest, "private": endpoint.rest}
         if credentials is not None:
             self._signing.apiKey, self._signing.secret = credentials.key, credentials.secret
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient()
 
     def open(self) -> None:
         """Become able to send; needs a running loop."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        self._client.open()
 
     async def close(self) -> None:
         """Release the connections; closing twice does nothing."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._client.close()
 
     async def public(self, path: str, **parameters: str) -> Any:
         """A public request."""
@@ -143,22 +138,16 @@ class KrakenTransport:
     async def _send(self, path: str, kind: str, parameters: dict[str, Any]) -> str:
         """The body of an answer with status 200, or with codes of Kraken's."""
         writes = path in _WRITES
-        session = self._session
-        if session is None:
+        if not self._client.is_open:
             raise OrderRefused("closed", "nothing is sent") if writes else Unavailable("closed", "not open")
         request = self._signed(path, kind, parameters)
         try:
-            async with session.request(
-                request["method"],
-                yarl.URL(request["url"], encoded=True),
-                data=(request["body"] or "").encode() or None,
-                headers=request["headers"],
-            ) as answer:
-                body = await answer.text(errors="replace")
-        except TimeoutError:
-            raise errors.left_open("timeout", f"no answer in {TIMEOUT_S} s", writes=writes) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise errors.left_open("connection", type(error).__name__, writes=writes) from error
+            answer = await self._client.send(
+                request["method"], request["url"], request["body"], request["headers"]
+            )
+        except NoAnswer as none:
+            raise errors.left_open(none.code, none.text, writes=writes) from none
+        body = answer.body.decode("utf-8", "replace")
         if answer.status != 200 and not body.startswith('{"error":["E'):
             raise errors.from_http(answer.status, answer.headers.get("Retry-After", ""), writes=writes)
         return body

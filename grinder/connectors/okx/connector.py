@@ -1,4 +1,4 @@
-"""OKX as a connector: spot, cash mode.
+"""OKX as a connector: spot, in cash mode.  Perpetuals are in `swap`.
 
 Law: see `actors.ports.Connector`.  OKX's acknowledgement only says that a request was received: a post-only
 order that would take is acknowledged first and cancelled on the stream afterwards.  So nothing here calls an
@@ -8,9 +8,9 @@ order resting before the stream, or a query, does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import Any, ClassVar
 
 from actors.ports import (
     Capabilities,
@@ -27,12 +27,13 @@ from actors.ports import (
     PositionSnapshot,
     Unavailable,
 )
-from domain.inputs import FillReport
+from domain.inputs import FillReport, FundingReport
 from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from domain.orders import MARKET, TimeInForce
-from grinder.connectors.converting import Scales, Unreadable
+from grinder.connectors.converting import Scales
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.http import read
 from grinder.connectors.okx import errors, parsing
 from grinder.connectors.okx.decoder import OkxDecoder
 from grinder.connectors.okx.listening import KEEPING, Greeting
@@ -59,8 +60,6 @@ MOST_PAGES = 200
 RECENT_NS = 2 * 86_400 * 10**9
 """Executions younger than this are in ``fills`` (it keeps three days), older ones in the history alone."""
 
-P = ParamSpec("P")
-T = TypeVar("T")
 
 ORDER_TYPES = {
     TimeInForce.POST_ONLY.value: "post_only",
@@ -85,6 +84,10 @@ class OkxConnector:
         acknowledges=False,
         order_rate=(60, 4),
     )
+    inst_type: ClassVar[str] = parsing.SPOT_TYPE
+    of_order: ClassVar[Mapping[str, str]] = {"tdMode": "cash"}
+    of_market_order: ClassVar[Mapping[str, str]] = {"tgtCcy": "base_ccy"}
+    """Without it the size of a market buy would be a sum of money."""
 
     def __init__(self, endpoint: Endpoint, credentials: Credentials | None, clock: Callable[[], int]) -> None:
         self._endpoint = endpoint
@@ -114,7 +117,7 @@ class OkxConnector:
     async def server_time_ns(self) -> int:
         """OKX's clock, ns."""
         answer = await self._wire.request("GET", "public/time", public=True)
-        return _read(parsing.time_ns, _read(parsing.one_row, answer), "ts")
+        return read(parsing.time_ns, read(parsing.one_row, answer), "ts")
 
     async def _measure_clock(self) -> None:
         before = self._clock()
@@ -135,36 +138,46 @@ class OkxConnector:
     async def permissions(self) -> Permissions:
         """What the key may do."""
         answer = await self._request("GET", "account/config")
-        return _read(parsing.permissions, _read(parsing.one_row, answer))
+        return read(parsing.permissions, read(parsing.one_row, answer))
 
     # --- instruments -----------------------------------------------------------------------------------
 
     async def rules(self, symbols: Sequence[str]) -> dict[str, InstrumentRules]:
         """Rules of the symbols OKX knows, as ``BTCUSDT`` or ``BTC-USDT``; fees where there is a key."""
-        query = {"instType": parsing.SPOT_TYPE}
+        query = {"instType": self.inst_type}
         answer = await self._wire.request("GET", "public/instruments", query, public=True)
-        rows = _read(parsing.rows_of, answer)
+        rows = read(parsing.rows_of, answer)
         by_name: dict[str, dict[str, Any]] = {}
         for row in rows:
             native = str(row.get("instId"))
             by_name[native] = row
-            by_name.setdefault(native.replace("-", ""), row)
-        fees: dict[str, tuple[Decimal, Decimal] | None] = {}
-        found = {}
+            by_name.setdefault(parsing.plain_name(native), row)
+        fees: dict[tuple[str, str], tuple[Decimal, Decimal] | None] = {}
+        found: dict[str, InstrumentRules] = {}
         for symbol in symbols:
             if symbol not in by_name:
                 continue
             row = by_name[symbol]
-            quote = str(row.get("quoteCcy"))
-            if quote not in fees:  # a fee is of a quote currency, and five requests in 2 s are the most
-                fees[quote] = await self._fees(str(row.get("instId"))) if self._credentials else None
-            found[symbol] = _read(parsing.rules, row, symbol, fees[quote])
+            # A fee is of a currency and a group of instruments, and five requests in 2 s are the most.
+            of = str(row.get("quoteCcy") or row.get("settleCcy")), str(row.get("groupId") or "")
+            if of not in fees:
+                fees[of] = await self.fees(str(row.get("instId")), *of) if self._credentials else None
+            one = read(self.rules_of, row, symbol, fees[of])
+            if one is not None:
+                found[symbol] = one
         return found
 
-    async def _fees(self, native: str) -> tuple[Decimal, Decimal]:
-        query = {"instType": parsing.SPOT_TYPE, "instId": native}
+    def rules_of(
+        self, row: dict[str, Any], symbol: str, fees: tuple[Decimal, Decimal] | None
+    ) -> InstrumentRules | None:
+        """What a row says; None for an instrument that is not traded here."""
+        return parsing.rules(row, symbol, fees)
+
+    async def fees(self, native: str, quote: str, group: str) -> tuple[Decimal, Decimal]:
+        """This account's maker and taker fee, bps."""
+        query = {"instType": self.inst_type, "instId": native}
         answer = await self._request("GET", "account/trade-fee", query)
-        return _read(parsing.fee_bps, _read(parsing.one_row, answer))
+        return read(parsing.fee_bps, read(parsing.one_row, answer), group)
 
     def list_instruments(self, instruments: Mapping[str, Instrument], fee_prices: Mapping[str, int]) -> None:
         """The integer scales to speak in from now on."""
@@ -182,22 +195,23 @@ class OkxConnector:
 
     # --- orders ----------------------------------------------------------------------------------------
 
-    def _order_row(self, terms: OrderTerms) -> dict[str, str]:
+    def order_row(self, terms: OrderTerms) -> dict[str, Any]:
+        """An order as OKX wants it."""
         row = {
             "instId": self._native(terms.symbol),
-            "tdMode": "cash",
+            **self.of_order,
             "side": terms.side,
             "sz": self._scales.quantity_text(terms.symbol, terms.lots),
             "clOrdId": terms.client_order_id,
         }
         if terms.order_type == MARKET:
-            return row | {"ordType": "market", "tgtCcy": "base_ccy"}  # or a buy would be a sum of money
+            return {**row, "ordType": "market", **self.of_market_order}
         price = self._scales.price_text(terms.symbol, terms.price_ticks)
         return row | {"ordType": ORDER_TYPES[terms.time_in_force], "px": price}
 
     async def place(self, orders: Sequence[OrderTerms]) -> list[Placed | ExchangeError]:
         """Send up to 20 orders; see the port."""
-        rows = [self._order_row(terms) for terms in orders]
+        rows = [self.order_row(terms) for terms in orders]
         path, body = ("trade/order", rows[0]) if len(rows) == 1 else ("trade/batch-orders", rows)
         client_ids = [terms.client_order_id for terms in orders]
         answers = await self._write(path, body, client_ids, [""] * len(orders))
@@ -280,16 +294,16 @@ class OkxConnector:
             if error.code == errors.UNKNOWN_ORDER:
                 return None
             raise
-        return _read(parsing.order, self._scales, ref.symbol, _read(parsing.one_row, answer))
+        return read(parsing.order, self._scales, ref.symbol, read(parsing.one_row, answer))
 
     async def open_orders(self) -> list[OrderSnapshot]:
         """All open orders on the listed symbols, foreign ones included."""
         return await self._pending()
 
     async def _pending(self, native: str = "") -> list[OrderSnapshot]:
-        query = {"instType": parsing.SPOT_TYPE} | ({"instId": native} if native else {})
+        query = {"instType": self.inst_type} | ({"instId": native} if native else {})
         rows = await self._pages("trade/orders-pending", query, "ordId")
-        return _read(parsing.orders, self._scales, self._symbols(), rows)
+        return read(parsing.orders, self._scales, self._symbols(), rows)
 
     async def _pages(self, path: str, query: dict[str, str], cursor: str) -> list[dict[str, Any]]:
         """Rows of all pages, newest first, as OKX gives them."""
@@ -297,34 +311,38 @@ class OkxConnector:
         after: dict[str, str] = {}
         for _ in range(MOST_PAGES):
             answer = await self._request("GET", path, {**query, "limit": str(PAGE), **after})
-            rows = _read(parsing.rows_of, answer)
+            rows = read(parsing.rows_of, answer)
             found += rows
             if len(rows) < PAGE:
                 return found
-            after = {"after": _read(parsing.cursor, rows[-1], cursor)}
+            after = {"after": read(parsing.cursor, rows[-1], cursor)}
         raise Unavailable("too_long", f"{path} has more than {MOST_PAGES} pages")
 
     async def fills(self, symbol: str, since_ns: int) -> list[FillReport]:
         """Own executions from a time on, oldest first."""
         query = {
-            "instType": parsing.SPOT_TYPE,
+            "instType": self.inst_type,
             "instId": self._native(symbol),
             "begin": str(max(0, since_ns) // parsing.NS_PER_MS),
         }
         rows = await self._pages("trade/fills", query, "billId")
         if since_ns < self._clock() - RECENT_NS:
             rows += await self._pages("trade/fills-history", query, "billId")
-        return _read(parsing.fills, self._scales, symbol, rows)
+        return read(parsing.fills, self._scales, symbol, rows)
 
     # --- account ---------------------------------------------------------------------------------------
 
     async def balances(self) -> dict[str, Decimal]:
         """Total (free and locked) of each asset."""
         answer = await self._request("GET", "account/balance")
-        return _read(parsing.balances, _read(parsing.one_row, answer))
+        return read(parsing.balances, read(parsing.one_row, answer))
 
     async def positions(self) -> list[PositionSnapshot]:
         """None: spot has no positions."""
+        return []
+
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """None: spot."""
         return []
 
     async def arm_dead_man(self, seconds: int) -> None:
@@ -339,7 +357,8 @@ class OkxConnector:
 
     async def listen(self, listener: Listener) -> None:
         """Keep market and private streams up, with back-off, until cancelled."""
-        greeting = Greeting(self._endpoint, self._credentials, sorted(self._symbols()), self._now_ms)
+        natives = sorted(self._symbols())
+        greeting = Greeting(self._endpoint, self._credentials, natives, self.private_channels(), self._now_ms)
         self._streams = {
             name: Stream(
                 name,
@@ -356,8 +375,18 @@ class OkxConnector:
             async with asyncio.TaskGroup() as group:
                 for stream in self._streams.values():
                     group.create_task(stream.run())
+                for work in self.side_work(listener):
+                    group.create_task(work)
         finally:
             self._streams = {}
+
+    def private_channels(self) -> list[dict[str, str]]:
+        """What the private stream subscribes to."""
+        return [{"channel": "orders", "instType": self.inst_type}]
+
+    def side_work(self, listener: Listener) -> Sequence[Coroutine[Any, Any, None]]:
+        """What must run beside the streams, until cancelled."""
+        return ()
 
     def reconnect(self, stream: str) -> None:
         """Drop and renew a stream; an empty name means all."""
@@ -378,15 +407,3 @@ def _placed(row: dict[str, Any]) -> Placed | ExchangeError:
     if not isinstance(found, str) or not found:
         return OutcomeUnknown("unreadable", "an acknowledgement without an order id")
     return Placed(exchange_order_id=found, resting=False)
-
-
-def _read(reading: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
-    """What a reading request's answer says.
-
-    Raises:
-        Unavailable: nobody can read it.
-    """
-    try:
-        return reading(*args, **named)
-    except Unreadable as broken:
-        raise Unavailable("unreadable", str(broken)) from None

@@ -14,7 +14,7 @@ from typing import Any
 
 from grinder.connectors.converting import Unreadable, read_json
 from grinder.connectors.endpoint import Endpoint
-from grinder.connectors.okx import errors, parsing
+from grinder.connectors.okx import errors
 from grinder.connectors.streams import Keeping, Stream
 from grinder.secrets import Credentials
 
@@ -34,6 +34,7 @@ class Greeting:
 
     Args:
         natives: OKX's names of the instruments.
+        private: the channels of the private stream.
         now_ms: OKX's clock.
     """
 
@@ -42,11 +43,13 @@ class Greeting:
         endpoint: Endpoint,
         credentials: Credentials | None,
         natives: Sequence[str],
+        private: Sequence[dict[str, str]],
         now_ms: Callable[[], int],
     ) -> None:
         self._endpoint = endpoint
         self._credentials = credentials
         self._natives = natives
+        self._channels = private
         self._now_ms = now_ms
 
     def streams(self) -> dict[str, tuple[str, Greet]]:
@@ -63,7 +66,7 @@ class Greeting:
     async def _private(self, stream: Stream) -> None:
         await stream.send({"op": "login", "args": [self._login()]})
         await _await_event(stream, "login", 1)
-        await _subscribe(stream, [{"channel": "orders", "instType": parsing.SPOT_TYPE}])
+        await _subscribe(stream, self._channels)
 
     def _login(self) -> dict[str, str]:
         keys = self._credentials or Credentials("", "")
@@ -78,9 +81,9 @@ class Greeting:
         }
 
 
-async def _subscribe(stream: Stream, channels: list[dict[str, str]]) -> None:
+async def _subscribe(stream: Stream, channels: Sequence[dict[str, str]]) -> None:
     if channels:
-        await stream.send({"op": "subscribe", "args": channels})
+        await stream.send({"op": "subscribe", "args": list(channels)})
         await _await_event(stream, "subscribe", len(channels))
 
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from actors.ports import InstrumentRules, OrderSnapshot, Permissions, SnapshotStatus
-from domain.inputs import FillReport
-from domain.instrument import SPOT, Instrument
+from actors.ports import InstrumentRules, OrderSnapshot, Permissions, PositionSnapshot, SnapshotStatus
+from domain.inputs import FillReport, FundingReport
+from domain.instrument import LINEAR, SPOT, Instrument
 from domain.orders import BUY, SELL
 from grinder.connectors.converting import Scales, Unreadable, amount, positive
 
 SPOT_TYPE = "SPOT"
+SWAP_TYPE = "SWAP"
 
 PENDING_ORDERS_MOST = 500
 """Resting orders OKX allows of one instrument (documented, not published with the instrument)."""
@@ -29,12 +30,24 @@ STATUSES = {
     "mmp_canceled": SnapshotStatus.CANCELLED,
 }
 
+SWAP_ENDING = "-SWAP"
+NET_MODE = "net_mode"
+SPOT_ACCOUNT = "1"
+"""The account level that takes no contracts."""
+
+FUNDING_BILL = "8"
+
 NS_PER_MS = 1_000_000
 
 
 def native_name(instrument: Instrument) -> str:
-    """OKX's name of an instrument: ``BTC-USDT``."""
-    return f"{instrument.base}-{instrument.quote}"
+    """OKX's name of an instrument: ``BTC-USDT``, or ``BTC-USDT-SWAP`` for a perpetual."""
+    return f"{instrument.base}-{instrument.quote}" + (SWAP_ENDING if instrument.kind == LINEAR else "")
+
+
+def plain_name(native: str) -> str:
+    """What we call an instrument of OKX's name: ``BTCUSDT``, spot and perpetual alike."""
+    return native.removesuffix(SWAP_ENDING).replace("-", "")
 
 
 def text_of(row: dict[str, Any], key: str) -> str:
@@ -118,17 +131,62 @@ def rules(row: dict[str, Any], symbol: str, fees: tuple[Decimal, Decimal] | None
     )
 
 
-def fee_bps(row: dict[str, Any]) -> tuple[Decimal, Decimal]:
+def swap_rules(
+    row: dict[str, Any], symbol: str, fees: tuple[Decimal, Decimal] | None
+) -> InstrumentRules | None:
+    """A perpetual as OKX publishes it, with steps in the base asset; None for one that is not linear.
+
+    Raises:
+        Unreadable: a step or a name is missing, or its names do not make its name.
+    """
+    if text_of(row, "ctType") != LINEAR:
+        return None
+    base, quote, native = text_of(row, "ctValCcy"), text_of(row, "settleCcy"), text_of(row, "instId")
+    contract = positive(row.get("ctVal"), "ctVal") * positive(row.get("ctMult") or "1", "ctMult")
+    tick, lot = positive(row.get("tickSz"), "tickSz"), positive(row.get("lotSz"), "lotSz")
+    if not (base and quote and tick and lot and contract) or native != f"{base}-{quote}{SWAP_ENDING}":
+        raise Unreadable(f"a perpetual without names, steps or a contract's value: {native!r}")
+    return InstrumentRules(
+        symbol=symbol,
+        native=native,
+        kind=LINEAR,
+        base=base,
+        quote=quote,
+        tick=tick,
+        lot=(lot * contract).normalize(),
+        min_quantity=(positive(row.get("minSz"), "minSz") * contract).normalize(),
+        max_orders=PENDING_ORDERS_MOST,
+        contract=contract.normalize(),
+        maker_bps=fees[0] if fees else None,
+        taker_bps=fees[1] if fees else None,
+        trading=row.get("state") == "live",
+    )
+
+
+def fee_bps(row: dict[str, Any], group: str = "", settled_in: str = "") -> tuple[Decimal, Decimal]:
     """Maker and taker fee in basis points: OKX writes what it takes as negative rates.
+
+    Args:
+        group: the instrument's fee group; where the answer has groups, its rates are the ones in force.
+        settled_in: the currency a contract is settled in, whose rates have a key of their own.
 
     Raises:
         Unreadable: a rate is no number.
     """
-    return -amount(row.get("maker"), "maker") * 10_000, -amount(row.get("taker"), "taker") * 10_000
+    groups = row.get("feeGroup")
+    for one in groups if isinstance(groups, list) else ():
+        if isinstance(one, dict) and group and one.get("groupId") == group:
+            row = one
+    ending = {"": "", "USDT": "U"}.get(settled_in, settled_in)
+    rates = (row.get(f"maker{ending}") or row.get("maker"), row.get(f"taker{ending}") or row.get("taker"))
+    return -amount(rates[0], "maker") * 10_000, -amount(rates[1], "taker") * 10_000
 
 
-def permissions(row: dict[str, Any]) -> Permissions:
+def permissions(row: dict[str, Any], *, contracts: bool = False) -> Permissions:
     """What a key may do: ``perm`` is a list such as ``read_only,trade``.
+
+    Args:
+        contracts: it is to trade perpetuals, which an account has to be set up for.
 
     Raises:
         Unreadable: it is missing.
@@ -137,7 +195,65 @@ def permissions(row: dict[str, Any]) -> Permissions:
     if not text:
         raise Unreadable("the account says nothing of the key's permissions")
     granted = text.split(",")
-    return Permissions(trade="trade" in granted, withdraw="withdraw" in granted, text=text)
+    ready = True
+    if contracts and text_of(row, "acctLv") == SPOT_ACCOUNT:
+        ready, text = False, f"{text}; the account is in spot mode, which takes no contracts"
+    if contracts and text_of(row, "posMode") != NET_MODE:
+        ready, text = False, f"{text}; positions are kept in long/short mode, they have to be net"
+    return Permissions(trade=ready and "trade" in granted, withdraw="withdraw" in granted, text=text)
+
+
+def positions(
+    scales: Scales, symbols: Mapping[str, str], rows: Iterable[dict[str, Any]]
+) -> list[PositionSnapshot]:
+    """Positions on listed perpetuals, cross and isolated together; flat ones are left out.
+
+    Args:
+        symbols: ours by OKX's names.
+
+    Raises:
+        Unreadable: an amount is, or positions are not net.
+    """
+    units: dict[str, int] = {}
+    for row in rows:
+        symbol, held = symbols.get(text_of(row, "instId")), row.get("pos") or "0"
+        if symbol is None:
+            continue
+        if text_of(row, "posSide") not in ("net", "") and amount(held, "pos"):
+            raise Unreadable(f"a position on {symbol} is of one side: {row.get('posSide')!r}")
+        units[symbol] = units.get(symbol, 0) + scales.base_units(symbol, held)
+    return [PositionSnapshot(symbol=symbol, base_units=held) for symbol, held in units.items() if held]
+
+
+def fundings(
+    scales: Scales, symbols: Mapping[str, str], rows: Iterable[dict[str, Any]]
+) -> list[FundingReport]:
+    """Bills of funding on listed perpetuals, oldest first, each once.
+
+    Raises:
+        Unreadable: a part of one is.
+    """
+    listed = [row for row in rows if row.get("type") == FUNDING_BILL and row.get("instId") in symbols]
+    listed.sort(key=lambda row: (time_ns(row, "ts"), int(cursor(row, "billId"))))
+    made = [_funding(scales, symbols[text_of(row, "instId")], row) for row in listed]
+    return list({one.funding_id: one for one in made}.values())
+
+
+def _funding(scales: Scales, symbol: str, row: dict[str, Any]) -> FundingReport:
+    """What a bill changed of the balance; a position of its own margin has it in another field."""
+    instrument = scales.instrument(symbol)
+    change = amount(row.get("balChg") or "0", "balChg") or amount(row.get("posBalChg") or "0", "posBalChg")
+    numerator, denominator = change.as_integer_ratio()
+    price = positive(row.get("px") or "0", "px").scaleb(instrument.price_decimals)
+    return FundingReport(
+        funding_id=cursor(row, "billId"),
+        symbol=symbol,
+        rate_ppm=0,
+        # A mark price may lie between two ticks: it is shown, and books nothing.
+        price_ticks=int(price) // instrument.tick_size,
+        # Rounded towards minus infinity: against us, whichever sign it has.
+        units=numerator * 10**instrument.quote_decimals // denominator,
+    )
 
 
 def balances(row: dict[str, Any]) -> dict[str, Decimal]:

@@ -9,17 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import aiohttp
 import ccxt.async_support as ccxt
-import yarl
 
 from actors.ports import AuthenticationFailed, ExchangeError, OrderRefused, RateLimited
 from grinder.connectors.converting import Unreadable, read_json
 from grinder.connectors.endpoint import Endpoint
+from grinder.connectors.http import HttpAnswer, HttpClient, NoAnswer
 from grinder.connectors.okx import errors
 from grinder.secrets import Credentials
-
-TIMEOUT_S = 5.0
 
 
 class _Signing(ccxt.okx):  # type: ignore[misc]
@@ -51,7 +48,7 @@ class Wire:
     ) -> None:
         self._signing = _Signing(endpoint, credentials, now_ms)
         self._demo = {"x-simulated-trading": "1"} if endpoint.extra.get("demo") else {}
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient()
 
     @property
     def kinds(self) -> Mapping[str, type]:
@@ -60,14 +57,11 @@ class Wire:
 
     async def open(self) -> None:
         """Become able to make requests."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        self._client.open()
 
     async def close(self) -> None:
         """Release the connections; closing twice does nothing."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._client.close()
 
     async def request(
         self, method: str, path: str, params: Any = None, *, public: bool = False, write: bool = False
@@ -81,8 +75,9 @@ class Wire:
         Raises:
             ExchangeError: the one its failure stands for.
         """
-        status, retry_after, body = await self._exchange(method, path, params, public=public, write=write)
-        failed = errors.from_status(status, retry_after, write=write)
+        came = await self._exchange(method, path, params, public=public, write=write)
+        status, body = came.status, came.body
+        failed = errors.from_status(status, came.headers.get("Retry-After", ""), write=write)
         try:
             answer = read_json(body)
             if not isinstance(answer, dict) or not isinstance(answer.get("code"), str):
@@ -106,29 +101,17 @@ class Wire:
 
     async def _exchange(
         self, method: str, path: str, params: Any, *, public: bool, write: bool
-    ) -> tuple[int, str, bytes]:
-        if self._session is None:
+    ) -> HttpAnswer:
+        if not self._client.is_open:
             raise errors.still_open("closed", "the connector is not open", write=False)
         access = "public" if public else "private"
         try:
             signed = self._signing.sign(path, [access], method, {} if params is None else params)
         except ccxt.AuthenticationError as error:
             raise AuthenticationFailed("no_key", str(error)) from None
-        body = signed["body"]
+        headers = {**(signed["headers"] or {}), **self._demo}
         try:
-            async with self._session.request(
-                method,
-                yarl.URL(signed["url"], encoded=True),  # the signature is of these very characters
-                data=body.encode() if body else None,
-                headers={**(signed["headers"] or {}), **self._demo},
-                allow_redirects=False,
-            ) as response:
-                content = await response.read()
-                return response.status, response.headers.get("Retry-After", ""), content
-        except TimeoutError:
-            raise errors.still_open("timeout", f"no answer in {TIMEOUT_S:g} s", write=write) from None
-        except aiohttp.ClientConnectorError as error:
-            # Nothing was sent, but only a reading request may say so: a proxy may have refused half-way.
-            raise errors.still_open("connection", str(error), write=write) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise errors.still_open("connection", repr(error), write=write) from None
+            return await self._client.send(method, signed["url"], signed["body"], headers)
+        except NoAnswer as none:
+            # Even where no connection came about: a proxy may have refused half-way.
+            raise errors.still_open(none.code, none.text, write=write) from None

@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 from aiohttp import web
 
-from domain.inputs import FundingReport
 from domain.instrument import Instrument, value
 from domain.units import decimals_of, fixed_text, from_units
 from grinder.secrets import Credentials
+from grinder.simulated.fundings import Funded, Fundings
 from grinder.simulated.protocols.binance_gate import SIGNED, Handle, Params
 from grinder.simulated.protocols.binance_trading import TradingServer, limit
 from grinder.simulated.protocols.binance_words import NS_PER_MS
@@ -24,6 +24,7 @@ from replay.exchange.desk_view import DeskView
 from replay.faults import FaultPlan
 
 API = "/fapi/v1"
+FUNDING_FEE = "FUNDING_FEE"
 
 
 class UsdmAccountServer(TradingServer):
@@ -35,8 +36,7 @@ class UsdmAccountServer(TradingServer):
         self, desk: Desk, credentials: Credentials, faults: FaultPlan, clock: Callable[[], int]
     ) -> None:
         super().__init__(desk, credentials, faults, clock)
-        desk.funding_listeners.append(self._funded)
-        self._incomes: list[tuple[int, FundingReport]] = []
+        self.fundings = Fundings(desk, self._funded)
 
     def account_routes(self) -> list[web.RouteDef]:
         """Requests about the account and what it may trade."""
@@ -243,24 +243,28 @@ class UsdmAccountServer(TradingServer):
         return {"enableReading": True, "enableFutures": True, "enableWithdrawals": self.key_can_withdraw}
 
     def _income(self, params: Params, view: DeskView) -> list[dict[str, Any]]:
-        since = int(params.get("startTime", 0))
-        found = (
-            [one for one in self._incomes if one[0] >= since]
-            if params.get("incomeType") == "FUNDING_FEE"
-            else []
-        )
+        """Funding, which is all this exchange keeps an account of; the oldest first."""
+        first = int(params.get("startTime", 0)) * NS_PER_MS
+        last = int(params.get("endTime", self.now_ms())) * NS_PER_MS + NS_PER_MS
+        found = [
+            one
+            for one in self.fundings.seen(view, first)
+            if one.at_ns < last
+            and params.get("symbol", one.report.symbol) == one.report.symbol
+            and params.get("incomeType", FUNDING_FEE) == FUNDING_FEE
+        ]
         return [
             {
-                "symbol": report.symbol,
-                "incomeType": "FUNDING_FEE",
-                "income": self.words.money(report.symbol, report.units),
-                "asset": self.desk.instruments[report.symbol].quote,
-                "info": "FUNDING_FEE",
-                "time": time_ms,
-                "tranId": number,
+                "symbol": one.report.symbol,
+                "incomeType": FUNDING_FEE,
+                "income": self.words.money(one.report.symbol, one.report.units),
+                "asset": self.desk.instruments[one.report.symbol].quote,
+                "info": FUNDING_FEE,
+                "time": one.at_ns // NS_PER_MS,
+                "tranId": one.number,
                 "tradeId": "",
             }
-            for number, (time_ms, report) in enumerate(found[: limit(params)], 1)
+            for one in found[: limit(params)]
         ]
 
     # --- its events -----------------------------------------------------------------------------------
@@ -289,10 +293,9 @@ class UsdmAccountServer(TradingServer):
             for row in self._positions({}, DeskView(self.desk))
         ]
         # Funding of a cross position names no position: the client has to look at its history.
-        told = {"m": reason, "B": balances, "P": [] if reason == "FUNDING_FEE" else positions}
+        told = {"m": reason, "B": balances, "P": [] if reason == FUNDING_FEE else positions}
         self.tell({"e": "ACCOUNT_UPDATE", "E": now_ms, "T": now_ms, "a": told})
 
-    def _funded(self, report: FundingReport, now_ns: int) -> None:
-        self._incomes.append((now_ns // NS_PER_MS, report))
-        change = self.words.money(report.symbol, report.units)
-        asyncio.get_running_loop().call_soon(self.tell_account, "FUNDING_FEE", change)
+    def _funded(self, one: Funded) -> None:
+        change = self.words.money(one.report.symbol, one.report.units)
+        asyncio.get_running_loop().call_soon(self.tell_account, FUNDING_FEE, change)

@@ -16,10 +16,11 @@ import orjson
 from aiohttp import web
 
 from grinder.secrets import Credentials
+from grinder.simulated.fundings import Fundings
 from grinder.simulated.limiter import RequestLimiter
 from grinder.simulated.protocols import bybit_reading as reading
 from grinder.simulated.protocols import bybit_words as words
-from grinder.simulated.protocols.bybit_orders import BATCH, OrderDesk, Refused
+from grinder.simulated.protocols.bybit_orders import BATCH, OrderDesk, Refused, Result, Write
 from grinder.simulated.protocols.bybit_streams import BybitStreams
 from grinder.simulated.protocols.bybit_trade_socket import TradeSocket
 from grinder.simulated.server import MALFORMED, VIEW, WireServer
@@ -44,10 +45,7 @@ WINDOW_MS = 5000
 
 DCP_SHORTEST_S, DCP_LONGEST_S = 3, 300
 
-Result = dict[str, Any]
 Read = Callable[[web.Request], Result]
-Write = Callable[[dict[str, Any]], tuple[Result, list[Result] | None]]
-"""A request's body to its result and, of a batch, the codes of its items."""
 
 Do = Callable[[dict[str, Any], str, int], dict[str, str]]
 
@@ -65,8 +63,8 @@ class BybitServer(WireServer):
         desk.store_rejects = frozenset({Reject.WOULD_TAKE})  # acknowledged first, judged afterwards
         self.limiter = RequestLimiter(ADDRESS_REQUESTS, ADDRESS_WINDOW_S, ban_s=BAN_S, patience=1)
         self.orders = OrderDesk(desk, self.scales)
-        self.reading = reading.Reading(desk, self.scales)
         self.streams = BybitStreams(self)
+        self.reading = reading.Reading(desk, self.scales, Fundings(desk, self.streams.push_funding))
         self._limits: dict[str, RequestLimiter] = {}
         self.writes: dict[str, tuple[str, Write]] = {
             "order/cancel-all": ("cancel", self._cancel_all),
@@ -98,6 +96,10 @@ class BybitServer(WireServer):
             "account/fee-rate": ("rules", lambda r: asked.fees(r.query)),
             "account/wallet-balance": ("balances", lambda r: asked.wallet(r.query)),
             "account/query-dcp-info": ("dead_man", lambda r: self._dcp_information()),
+            "account/transaction-log": (
+                "fills",
+                lambda r: asked.transactions(r.query, r[VIEW], self.now_ms()),
+            ),
             "asset/coin/query-info": ("rules", lambda r: asked.coins()),
             "order/history": ("order", lambda r: asked.history(r.query, r[VIEW])),
             "execution/list": ("fills", lambda r: asked.executions(r.query, r[VIEW], self.now_ms())),

@@ -7,6 +7,7 @@ and cancelled afterwards; every other refusal is in the answer itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -29,6 +30,10 @@ from replay.exchange.desk import Desk, DeskOrder
 from replay.exchange.rules import Reject
 
 LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
+
+Result = dict[str, Any]
+Write = Callable[[dict[str, Any]], tuple[Result, list[Result] | None]]
+"""A request's body to its result and, of a batch, the codes of its items."""
 
 BATCH = {SPOT: 10, "linear": 20}
 

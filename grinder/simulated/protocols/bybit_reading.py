@@ -13,12 +13,14 @@ import attrs
 from actors.ports import SnapshotStatus
 from domain.units import units_text
 from grinder.connectors.converting import Scales
+from grinder.simulated.fundings import Fundings
 from grinder.simulated.protocols import bybit_words as words
 from grinder.simulated.protocols.bybit_orders import Refused
 from replay.exchange.desk import Desk
 from replay.exchange.desk_view import DeskView, SeenOrder
 
-WEEK_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+WEEK_MS = 7 * DAY_MS
 OPEN = frozenset({SnapshotStatus.PENDING, SnapshotStatus.WORKING})
 RECENT = 500
 """Ended orders that the listing of open ones still knows."""
@@ -32,6 +34,7 @@ class Reading:
 
     desk: Desk
     scales: Scales
+    fundings: Fundings
 
     def symbols(self, query: Query) -> list[str]:
         """The symbols of a category, or the one named.
@@ -112,20 +115,39 @@ class Reading:
         Raises:
             Refused: the span is longer.
         """
+        start, end = _span(query, now_ms, WEEK_MS)
+        rows = [
+            words.execution_row(one, self.desk, self.scales)
+            for one in view.executions(since_ns=start * 1_000_000)
+        ]
+        rows += [words.funding_row(one, self.scales) for one in self.fundings.seen(view, start * 1_000_000)]
         symbols = self.symbols(query)
-        end = int(query.get("endTime") or 0)
-        start = int(query.get("startTime") or 0) or (end or now_ms) - WEEK_MS
-        end = end or start + WEEK_MS
-        if end - start > WEEK_MS or end < start:
-            raise Refused(10001, "The time range between startTime and endTime cannot exceed 7 days")
-        rows = []
-        for one in view.executions(since_ns=start * 1_000_000):
-            if one.order.symbol not in symbols or one.ts_ns // 1_000_000 > end:
-                continue
-            row = words.execution_row(one, self.desk, self.scales)
-            if _matches(row, query):
-                rows.append(row)
-        return _page(rows, query, 50, 100)
+        asked = [
+            row
+            for row in rows
+            if row["symbol"] in symbols
+            and int(row["execTime"]) <= end
+            and _matches(row, query)
+            and query.get("execType") in (None, "", row["execType"])
+        ]
+        return _page(sorted(asked, key=lambda row: int(row["execTime"])), query, 50, 100)
+
+    def transactions(self, query: Query, view: DeskView, now_ms: int) -> dict[str, Any]:
+        """The transaction log: funding, which is all this exchange logs; a day of it unless asked for more.
+
+        Raises:
+            Refused: the span is longer than seven days.
+        """
+        start, end = _span(query, now_ms, DAY_MS)
+        rows = [words.settlement_row(one, self.scales) for one in self.fundings.seen(view, start * 1_000_000)]
+        wanted = {key: query.get(key) for key in ("category", "type", "currency")}
+        asked = [
+            row
+            for row in rows
+            if int(row["transactionTime"]) <= end
+            and all(told in (None, "", row[key]) for key, told in wanted.items())
+        ]
+        return _page(asked, query, 20, 50)
 
     def positions(self, query: Query, view: DeskView, now_ms: int) -> dict[str, Any]:
         """Positions: the one of a symbol named, flat or not; else those that are not flat.
@@ -207,6 +229,20 @@ def account_information() -> dict[str, Any]:
 
 def _named(query: Query) -> bool:
     return bool(query.get("orderId") or query.get("orderLinkId"))
+
+
+def _span(query: Query, now_ms: int, usual_ms: int) -> tuple[int, int]:
+    """(first, last) ms that are asked for.
+
+    Raises:
+        Refused: more than seven days lie between them.
+    """
+    end = int(query.get("endTime") or 0)
+    start = int(query.get("startTime") or 0) or (end or now_ms) - usual_ms
+    end = end or start + usual_ms
+    if end - start > WEEK_MS or end < start:
+        raise Refused(10001, "The time range between startTime and endTime cannot exceed 7 days")
+    return start, end
 
 
 def _matches(row: dict[str, Any], query: Query) -> bool:

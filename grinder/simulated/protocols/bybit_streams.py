@@ -7,18 +7,17 @@ then its changes.  Private topics are told to connections that have logged in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
+from grinder.simulated.fundings import Funded
 from grinder.simulated.protocols import bybit_words as words
+from grinder.simulated.protocols.ports import Pushing
 from grinder.simulated.wire import Socket
 from replay.exchange.desk import DeskUpdate
 from replay.exchange.rolling import MarketRow
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.bybit import BybitServer
 
 BOOK = "orderbook"
 TRADES = "publicTrade"
@@ -33,10 +32,20 @@ FIRST_UPDATE = 1000
 Levels = tuple[list[list[str]], list[list[str]]]
 
 
-class BybitStreams:
-    """The sockets' side of a `BybitServer`."""
+class Server(Pushing, Protocol):
+    """The server, as its sockets see it."""
 
-    def __init__(self, server: BybitServer) -> None:
+    def signed(self, text: str, signature: str) -> bool:
+        """Whether a signature of a text is this account's."""
+
+    def watched(self, category: str, connected: bool) -> None:
+        """A connection that watches a category came or, the last of them, went."""
+
+
+class BybitStreams:
+    """The sockets' side of a server."""
+
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._updates: dict[str, int] = {}
         self._shown: dict[str, Levels] = {}
@@ -229,6 +238,12 @@ class BybitStreams:
             )
         self._push("order", category, [order])
         self._push("wallet", "", [words.account(server.desk, frozenset())])
+
+    def push_funding(self, one: Funded) -> None:
+        """Funding was exchanged: an execution of its own kind, and the wallet."""
+        row = words.funding_row(one, self._server.scales)
+        self._push("execution", str(row["category"]), [row])
+        self._push("wallet", "", [words.account(self._server.desk, frozenset())])
 
     def _push(self, topic: str, category: str, rows: list[dict[str, Any]]) -> None:
         self._numbers += 1

@@ -6,16 +6,16 @@ takes an answer away takes it away here too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
 
-from grinder.simulated.protocols.bybit_orders import Refused
+from grinder.simulated.protocols.bybit_orders import Refused, Write
+from grinder.simulated.protocols.ports import Pushing
 from grinder.simulated.wire import Socket
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.bybit import BybitServer
+from replay.faults import FaultPlan
 
 NAMES = {
     f"order.{name}": f"order/{name}"
@@ -32,10 +32,35 @@ REFUSED = {
 }
 
 
-class TradeSocket:
-    """``/v5/trade`` of a `BybitServer`."""
+class Server(Pushing, Protocol):
+    """The server, as a socket that takes orders sees it."""
 
-    def __init__(self, server: BybitServer) -> None:
+    @property
+    def faults(self) -> FaultPlan:
+        """What goes wrong when."""
+
+    @property
+    def writes(self) -> Mapping[str, tuple[str, Write]]:
+        """An operation of a fault plan and what is done, by the path below ``/v5/``."""
+
+    def signed(self, text: str, signature: str) -> bool:
+        """Whether a signature of a text is this account's."""
+
+    def charge(self, path: str, body: Any) -> None:
+        """Charge an endpoint's limit.
+
+        Raises:
+            Refused: it is used up.
+        """
+
+    def allowance(self, path: str) -> dict[str, str]:
+        """What is left of an endpoint's limit."""
+
+
+class TradeSocket:
+    """``/v5/trade`` of a server."""
+
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._number = 0
 

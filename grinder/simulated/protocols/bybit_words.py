@@ -9,10 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 from actors.ports import SnapshotStatus
-from domain.instrument import Instrument, notional
+from domain.instrument import Instrument, notional, value
 from domain.orders import BUY, MARKET, TimeInForce
 from domain.units import decimals_of, units_text
 from grinder.connectors.converting import Scales
+from grinder.simulated.fundings import Funded
 from replay.exchange.desk import Desk, DeskExecution, DeskOrder
 from replay.exchange.desk_view import SeenOrder
 from replay.exchange.rolling import MarketRow
@@ -218,6 +219,74 @@ def execution_row(execution: DeskExecution, desk: Desk, scales: Scales) -> dict[
         "blockTradeId": "",
         "closedSize": "",
         "seq": execution.number,
+    }
+
+
+def funding_id(number: int) -> str:
+    """A payment's number as one of Bybit's ids of executions."""
+    return f"{number:08x}-0000-6000-8000-{number:012x}"
+
+
+def funding_row(one: Funded, scales: Scales) -> dict[str, Any]:
+    """Funding among the executions: what was paid is a fee, what was received a negative one."""
+    report = one.report
+    instrument = scales.instrument(report.symbol)
+    worth = abs(value(instrument, report.price_ticks, one.base_units))
+    return {
+        "category": category_of(instrument),
+        "symbol": report.symbol,
+        "orderId": f"{one.at_ns // 1_000_000_000}-8-{one.number}",
+        "orderLinkId": "",
+        "side": "Sell" if one.base_units < 0 else "Buy",
+        "orderPrice": "0",
+        "orderQty": "0",
+        "leavesQty": "0",
+        "orderType": "UNKNOWN",
+        "stopOrderType": "UNKNOWN",
+        "createType": "",
+        "execId": funding_id(one.number),
+        "execType": "Funding",
+        "execPrice": scales.price_text(report.symbol, report.price_ticks),
+        "execQty": units_text(abs(one.base_units), instrument.base_decimals),
+        "execValue": units_text(worth, instrument.quote_decimals),
+        "execFee": units_text(-report.units, instrument.quote_decimals),
+        "execTime": str(one.at_ns // 1_000_000),
+        "feeCurrency": "",
+        "feeRate": units_text(report.rate_ppm, 6),
+        "isMaker": False,
+        "isLeverage": "0",
+        "closedSize": "0",
+        "seq": one.number,
+    }
+
+
+def settlement_row(one: Funded, scales: Scales) -> dict[str, Any]:
+    """Funding in the transaction log, where what was received is positive; its id is one of the log's own."""
+    row = funding_row(one, scales)
+    instrument = scales.instrument(one.report.symbol)
+    received = units_text(one.report.units, instrument.quote_decimals)
+    return {
+        "id": f"{one.number}_{one.report.symbol}_{row['execTime']}",
+        "symbol": row["symbol"],
+        "category": row["category"],
+        "side": row["side"],
+        "transactionTime": row["execTime"],
+        "type": "SETTLEMENT",
+        "transSubType": "",
+        "qty": row["execQty"],
+        "size": units_text(one.base_units, instrument.base_decimals),
+        "currency": instrument.quote,
+        "tradePrice": row["execPrice"],
+        "funding": received,
+        "fee": "0",
+        "cashFlow": "0",
+        "change": received,
+        "cashBalance": "",
+        "feeRate": row["feeRate"],
+        "bonusChange": "",
+        "tradeId": row["execId"],
+        "orderId": row["orderId"],
+        "orderLinkId": "",
     }
 
 

@@ -5,15 +5,14 @@ Law: reads through the view it is given, so that lag and omissions happen withou
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from grinder.connectors.kraken.naming import long_name, own_name
+from grinder.secrets import Credentials
 from grinder.simulated.protocols import kraken_wording as wording
-from grinder.simulated.protocols.kraken_trading import INVALID, Refusal
+from grinder.simulated.protocols.kraken_trading import INVALID, Refusal, Trading
+from grinder.simulated.protocols.ports import Wording
 from replay.exchange.desk_view import DeskView
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.kraken import KrakenServer
 
 PAGE = 50
 TOKEN_S = 900
@@ -24,10 +23,29 @@ ENDED = ("closed", "canceled", "expired")
 Asked = dict[str, Any]
 
 
+class Server(Wording, Protocol):
+    """The server, as those who ask it see it."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """Whose key is told of."""
+
+    @property
+    def trading(self) -> Trading:
+        """Its orders."""
+
+    @property
+    def rights(self) -> tuple[str, ...]:
+        """What the key may do."""
+
+    def new_token(self) -> str:
+        """A token for the private WebSocket, good for a while."""
+
+
 class Answers:
     """The questions a client may ask; each takes what was asked and a view of the desk."""
 
-    def __init__(self, server: KrakenServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
 
     # --- public answers ----------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ and alive.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 import orjson
 
@@ -17,13 +17,11 @@ from grinder.connectors.kraken.naming import stream_pair
 from grinder.simulated.protocols import kraken_wording as wording
 from grinder.simulated.protocols.kraken_book import ShownBook
 from grinder.simulated.protocols.kraken_messages import Messages, add_answer, as_rest
-from grinder.simulated.protocols.kraken_trading import Refusal
+from grinder.simulated.protocols.kraken_trading import Refusal, Trading
+from grinder.simulated.protocols.ports import Pushing
 from grinder.simulated.wire import Socket
 from replay.exchange.desk import DeskUpdate
 from replay.exchange.rolling import MarketRow
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.kraken import KrakenServer
 
 HEARTBEAT_S = 1.0
 DEPTHS = (10, 25, 100, 500, 1000)
@@ -31,10 +29,24 @@ SNAPSHOT_TRADES = 50
 MARKET_CHANNELS = ("book", "trade", "ticker", "instrument")
 
 
+class Server(Pushing, Protocol):
+    """The server, as its channels see it."""
+
+    @property
+    def trading(self) -> Trading:
+        """Its orders."""
+
+    def token_is_good(self, token: object) -> bool:
+        """Whether a token was given out and has not run out."""
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on until it, or the server, ends."""
+
+
 class Channels:
     """Who listens to what, and what they are told."""
 
-    def __init__(self, server: KrakenServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._books: dict[str, ShownBook] = {}
         listed = server.desk.instruments.items()

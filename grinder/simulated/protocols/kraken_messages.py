@@ -6,16 +6,14 @@ Law: words what it is given; it knows neither sockets nor who listens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.ports import SnapshotStatus
 from grinder.connectors.kraken.naming import own_name
 from grinder.simulated.protocols import kraken_wording as wording
+from grinder.simulated.protocols.ports import Wording
 from replay.exchange.desk import DeskExecution, DeskUpdate
 from replay.exchange.rolling import MarketRow
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.kraken import KrakenServer
 
 ENDS = {
     SnapshotStatus.CANCELLED: "canceled",
@@ -30,7 +28,7 @@ class Messages:
         names: a pair's name on the stream, by our symbol.
     """
 
-    def __init__(self, server: KrakenServer, names: Mapping[str, str]) -> None:
+    def __init__(self, server: Wording, names: Mapping[str, str]) -> None:
         self._server = server
         self._names = names
 

@@ -1,4 +1,6 @@
-"""OKX's interface, version 5, for spot: REST.  Orders are in `okx_trading`, sockets in `okx_streams`.
+"""OKX's interface, version 5, for spot and linear swaps: REST.
+
+Orders are in `okx_trading`, sockets in `okx_streams`, wording in `okx_words`.
 
 Law: the desk decides; this file says who may ask, how often, and in which frame the answer goes out.
 """
@@ -12,14 +14,17 @@ from typing import Any, ClassVar
 from aiohttp import web
 
 from domain.instrument import Instrument
+from grinder.connectors.converting import Scales
 from grinder.secrets import Credentials
+from grinder.simulated.fundings import Fundings
 from grinder.simulated.limiter import RequestLimiter
 from grinder.simulated.protocols import okx_words as words
 from grinder.simulated.protocols.okx_signing import refuse_request
 from grinder.simulated.protocols.okx_streams import OkxStreams
 from grinder.simulated.protocols.okx_trading import NOT_CANCELLED, OkxTrading, Refused, item
 from grinder.simulated.server import VIEW, WireServer
-from replay.exchange.desk import Desk, DeskExecution, DeskUpdate
+from replay.exchange.desk import Desk, DeskExecution, DeskOrder, DeskUpdate
+from replay.exchange.desk_view import SeenOrder
 from replay.exchange.rolling import MarketRow
 from replay.exchange.rules import Reject
 from replay.faults import Fault, FaultPlan
@@ -36,7 +41,7 @@ class OkxServer(WireServer):
     """See the module.
 
     Attributes:
-        permissions: what the key may do, in OKX's words.
+        permissions, position_mode: what the key may do and how positions are kept, in OKX's words.
     """
 
     protocol: ClassVar[str] = "okx"
@@ -47,9 +52,12 @@ class OkxServer(WireServer):
         super().__init__(desk, credentials, faults, clock)
         desk.store_rejects = frozenset({Reject.WOULD_TAKE})
         self.permissions = "read_only,trade"
+        self.position_mode = "net_mode"
+        self.scales = Scales({name: words.in_contracts(one) for name, one in desk.instruments.items()}, {})
         self.trading = OkxTrading(self)
         self._limiters: dict[str, RequestLimiter] = {}
         self.streams = OkxStreams(self)
+        self.fundings = Fundings(desk, self.streams.push_funding)
 
     # --- what WireServer asks for ----------------------------------------------------------------------
 
@@ -77,7 +85,10 @@ class OkxServer(WireServer):
             ("GET", "trade/fills", "fills", 60, self._fills(3)),
             ("GET", "trade/fills-history", "fills", 10, self._fills(90)),
             ("GET", "account/balance", "balances", 10, self._balance),
-            ("GET", "account/positions", "positions", 10, lambda request: []),
+            ("GET", "account/positions", "positions", 10, self._positions),
+            ("GET", "account/bills", "fills", 10, self._bills(7)),
+            ("GET", "account/bills-archive", "fills", 5, self._bills(90)),
+            ("POST", "account/set-leverage", "balances", 20, self._set_leverage),
             ("GET", "account/config", "balances", 5, self._config),
             ("GET", "account/trade-fee", "rules", 5, self._fee),
             ("GET", "asset/currencies", "rules", 12, self._currencies),
@@ -180,15 +191,13 @@ class OkxServer(WireServer):
         return [{"ts": str(self.now_ms())}]
 
     def _instruments(self, request: web.Request) -> list[Words]:
-        if request.query.get("instType") != "SPOT":
-            return []
-        asked = request.query.get("instId")
+        asked, kind = request.query.get("instId"), request.query.get("instType")
         if asked:
             self.trading.listed(asked)
         return [
-            words.instrument(one, self.desk.filters[symbol])
+            words.instrument(self.scales, one, self.desk.filters[symbol])
             for symbol, one in self.desk.instruments.items()
-            if asked in (None, words.native(one))
+            if asked in (None, words.native(one)) and kind == words.kind(one)
         ]
 
     def _tickers(self, request: web.Request) -> list[Words]:
@@ -229,7 +238,7 @@ class OkxServer(WireServer):
 
     # --- what there is ---------------------------------------------------------------------------------
 
-    def word(self, order: Any) -> Words:
+    def word(self, order: SeenOrder | DeskOrder) -> Words:
         """An order as REST and the stream show it."""
         quote = self.desk.instruments[order.terms.symbol]
         return words.order(self.scales, quote, order, self.trading.said.get(order.exchange_id, {}))
@@ -282,20 +291,53 @@ class OkxServer(WireServer):
                 details.append(words.holding(asset, total, available, frozen, at))
         return [words.balance(details, at)]
 
+    def _positions(self, request: web.Request) -> list[Words]:
+        asked, at = request.query.get("instId"), str(self.now_ms())
+        rows = []
+        for symbol, (units, cost) in request[VIEW].positions().items():
+            one, row = self.desk.instruments[symbol], self.desk.quote(symbol)
+            if asked in (None, "", words.native(one)) and (units or asked):
+                rows.append(words.position(self.scales, one, units, cost, row.price if row else 0, at))
+        return rows
+
+    def _bills(self, days: int) -> Handler:
+        def handle(request: web.Request) -> list[Words]:
+            begin = int(request.query.get("begin") or 0) * 1_000_000
+            found = self.fundings.seen(request[VIEW], max(begin, self.now_ns() - days * DAY_NS))
+            kind = request.query.get("type")
+            rows = [
+                words.bill(self.scales, self.desk.instruments[one.report.symbol], one)
+                for one in reversed(found)
+            ]
+            return _page(request, [row for row in rows if kind in (None, "", row["type"])], "billId")
+
+        return handle
+
+    def _set_leverage(self, request: web.Request) -> list[Words]:
+        """Taken and forgotten: the leverage is the instrument's."""
+        [body] = _bodies(request)
+        self.trading.listed(body.get("instId"))
+        return [{"instId": body["instId"], "lever": str(body.get("lever")), "mgnMode": body.get("mgnMode")}]
+
     def _config(self, request: web.Request) -> list[Words]:
+        contracts = any(words.kind(one) == words.SWAP for one in self.desk.instruments.values())
+        level = "2" if contracts else "1"
         return [
-            {"uid": "1", "mainUid": "1", "acctLv": "1", "posMode": "net_mode", "perm": self.permissions}
+            {"uid": "1", "mainUid": "1", "acctLv": level, "posMode": self.position_mode}
+            | {"perm": self.permissions}
             | {"label": "", "ip": "", "level": "Lv1", "type": "0", "acctStpMode": "cancel_maker"}
         ]
 
     def _fee(self, request: web.Request) -> list[Words]:
-        listed = self.trading.listed(
-            request.query.get("instId") or words.native(_first(self.desk.instruments.values()))
-        )
+        kind, family = request.query.get("instType", words.SPOT), request.query.get("instFamily")
+        asked = f"{family}-SWAP" if family else request.query.get("instId")
+        fitting = [one for one in self.desk.instruments.values() if words.kind(one) == kind]
+        listed = self.trading.listed(asked or words.native(_first(fitting)))
         maker, taker = words.rate(listed.maker_fee_ppm), words.rate(listed.taker_fee_ppm)
-        return [
-            {"instType": "SPOT", "level": "Lv1", "maker": maker, "taker": taker, "ts": str(self.now_ms())}
-        ]
+        row = {"instType": kind, "level": "Lv1", "maker": maker, "taker": taker, "ts": str(self.now_ms())}
+        if kind == words.SWAP:  # the first two are of contracts settled in the base asset
+            row |= {"maker": "-0.0002", "taker": "-0.0005", "makerU": maker, "takerU": taker}
+        return [row]
 
     def _currencies(self, request: web.Request) -> list[Words]:
         shut = {"canDep": False, "canWd": False, "canInternal": False, "mainNet": True, "minFee": "0"}
@@ -333,6 +375,7 @@ def _page(request: web.Request, rows: Sequence[Words], key: str) -> list[Words]:
         row
         for row in rows
         if native in (None, "", row["instId"])
+        and query.get("instType") in (None, "", row["instType"])
         and (not after or int(row[key]) < after)
         and (not before or int(row[key]) > before)
     ]

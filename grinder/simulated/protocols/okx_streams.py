@@ -11,18 +11,18 @@ import asyncio
 import json
 import zlib
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from grinder.simulated.fundings import Funded
 from grinder.simulated.protocols import okx_words as words
 from grinder.simulated.protocols.okx_signing import refuse_login
+from grinder.simulated.protocols.okx_trading import OkxTrading
+from grinder.simulated.protocols.ports import Pushing
 from grinder.simulated.wire import Socket
-from replay.exchange.desk import DeskUpdate
+from replay.exchange.desk import DeskExecution, DeskOrder, DeskUpdate
 from replay.exchange.rolling import MarketRow
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.okx import OkxServer
 
 NS = 1_000_000_000
 
@@ -31,15 +31,30 @@ OPERATIONS_PER_H = 480
 """Logins, subscriptions and their ends on one connection."""
 
 MARKET_CHANNELS = frozenset({"bbo-tbt", "books", "books5", "tickers", "trades"})
-PRIVATE_CHANNELS = frozenset({"orders"})
+BALANCES = "balance_and_position"
+PRIVATE_CHANNELS = frozenset({"orders", BALANCES})
 
 Words = dict[str, Any]
+
+
+class Server(Pushing, Protocol):
+    """The server, as its sockets see it."""
+
+    @property
+    def trading(self) -> OkxTrading:
+        """Its orders."""
+
+    def word(self, order: DeskOrder) -> Words:
+        """An order as REST and the stream show it."""
+
+    def fee(self, one: DeskExecution) -> str:
+        """A fee as OKX writes it."""
 
 
 class OkxStreams:
     """The sockets of one server."""
 
-    def __init__(self, server: OkxServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._connected: deque[int] = deque()
         self._numbers: dict[str, int] = {}
@@ -214,7 +229,7 @@ class OkxStreams:
         server = self._server
         row = self._worded(update)
         for socket in list(server.sockets):
-            for kind in ("SPOT", "ANY"):
+            for kind in (row["instType"], "ANY"):
                 if f"orders:{kind}" in socket.topics:
                     argument = {"channel": "orders", "instType": kind, "uid": "1"}
                     server.send(socket, {"arg": argument, "data": [row]})
@@ -244,6 +259,33 @@ class OkxStreams:
             row |= words.execution(server.scales, quote, update.execution, fee)
             row |= {"fillFee": fee, "fillFeeCcy": update.execution.fee_asset}
         return row
+
+    def push_funding(self, one: Funded) -> None:
+        """Funding was exchanged: what there is now, of which asset and on which swap; not how much it was."""
+        server = self._server
+        quote = server.desk.instruments[one.report.symbol]
+        at = words.ms(one.at_ns)
+        cash = sum(server.desk.totals()[quote.quote])
+        held = {"ccy": quote.quote, "cashBal": server.units_text(quote.quote, cash), "uTime": at}
+        position = {
+            "instType": words.SWAP,
+            "instId": words.native(quote),
+            "mgnMode": "cross",
+            "posSide": "net",
+            "pos": server.scales.base_text(quote.symbol, one.base_units),
+            "ccy": quote.quote,
+            "uTime": at,
+        }
+        told = {
+            "pTime": at,
+            "eventType": "funding_fee",
+            "balData": [held],
+            "posData": [position],
+            "trades": [],
+        }
+        for socket in list(server.sockets):
+            if f"{BALANCES}:ANY" in socket.topics:
+                server.send(socket, {"arg": {"channel": BALANCES, "uid": "1"}, "data": [told]})
 
     async def dead_man(self, seconds: int) -> None:
         """Wake the desk when a dead man's switch may be due."""

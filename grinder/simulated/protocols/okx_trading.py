@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from domain.instrument import Instrument, notional
 from domain.order_events import OrderTerms
@@ -15,11 +15,9 @@ from domain.orders import BUY, LIMIT, MARKET, TimeInForce
 from grinder.connectors.converting import Unreadable, positive
 from grinder.simulated.limiter import RequestLimiter
 from grinder.simulated.protocols import okx_words as words
+from grinder.simulated.protocols.ports import Wording
 from replay.exchange.desk import DeskOrder
 from replay.exchange.rules import Reject
-
-if TYPE_CHECKING:
-    from grinder.simulated.protocols.okx import OkxServer
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 
@@ -47,7 +45,7 @@ class OkxTrading:
         limiter: new orders and changes.
     """
 
-    def __init__(self, server: OkxServer) -> None:
+    def __init__(self, server: Wording) -> None:
         self._server = server
         self.desk = server.desk
         self.scales = server.scales
@@ -101,14 +99,17 @@ class OkxTrading:
         """An order as asked for; and what of it the desk does not keep."""
         listed = self.listed(body.get("instId"))
         symbol, side, kind = listed.symbol, body.get("side"), body.get("ordType")
-        if body.get("tdMode") != "cash" or side not in ("buy", "sell"):
+        swap = words.kind(listed) == words.SWAP
+        if body.get("tdMode") != ("cross" if swap else "cash") or side not in ("buy", "sell"):
             raise Refused("51000", "Parameter tdMode or side error")
+        if body.get("posSide") not in (None, "", "net"):
+            raise Refused("51000", "Parameter posSide error")
         said: Words = {}
         if kind == "market":
             ticks, time_in_force = self._market_price(symbol, str(side)), TimeInForce.IOC
             target = body.get("tgtCcy") or ("quote_ccy" if side == BUY else "base_ccy")
-            said = {"tgtCcy": target}
-            if target == "quote_ccy":
+            said = {} if swap else {"tgtCcy": target}
+            if target == "quote_ccy" and not swap:
                 lots = self._bought_with(listed, ticks, body.get("sz"))
                 said["sz"] = str(body.get("sz"))
             else:
@@ -124,7 +125,7 @@ class OkxTrading:
             side=str(side),
             order_type=MARKET if kind == "market" else LIMIT,
             time_in_force=str(time_in_force),
-            reduce_only=False,
+            reduce_only=swap and str(body.get("reduceOnly")).lower() == "true",
             price_ticks=ticks,
             lots=lots,
         )

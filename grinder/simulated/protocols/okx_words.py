@@ -6,13 +6,17 @@ OKX always sends is always there, empty where it has nothing to say.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
+import attrs
+
 from actors.ports import SnapshotStatus
-from domain.instrument import Instrument
+from domain.instrument import LINEAR, Instrument, contract_units, value
 from domain.orders import MARKET, TimeInForce
-from domain.units import units_text
+from domain.units import to_units, units_text
 from grinder.connectors.converting import Scales
+from grinder.simulated.fundings import Funded
 from replay.exchange.desk import DeskExecution, DeskOrder, Filters
 from replay.exchange.desk_view import SeenOrder
 from replay.exchange.rolling import MarketRow
@@ -63,9 +67,30 @@ UNSAID = _empty(
 """Fields of an order that spot limit orders leave empty."""
 
 
+SPOT, SWAP = "SPOT", "SWAP"
+KINDS = (SPOT, SWAP)
+
+CONTRACT_LOTS = 100
+"""Lots in a contract of a swap whose instrument does not say: OKX's usual least size is 0.01 contracts."""
+
+
+def kind(instrument: Instrument) -> str:
+    """OKX's ``instType``."""
+    return SWAP if instrument.kind == LINEAR else SPOT
+
+
 def native(instrument: Instrument) -> str:
-    """``BTC-USDT``."""
-    return f"{instrument.base}-{instrument.quote}"
+    """``BTC-USDT``, or ``BTC-USDT-SWAP``."""
+    return f"{instrument.base}-{instrument.quote}" + ("-SWAP" if instrument.kind == LINEAR else "")
+
+
+def in_contracts(instrument: Instrument) -> Instrument:
+    """The instrument with its contract, where it is a swap."""
+    if instrument.kind != LINEAR or contract_units(instrument):
+        return instrument
+    units = CONTRACT_LOTS * instrument.base_per_lot
+    made: Instrument = attrs.evolve(instrument, base_per_contract=units)  # type: ignore[misc]
+    return made
 
 
 def ms(at_ns: int) -> str:
@@ -78,16 +103,17 @@ def envelope(data: list[Words], code: str = "0", msg: str = "") -> Words:
     return {"code": code, "msg": msg, "data": data}
 
 
-def instrument(one: Instrument, filters: Filters) -> Words:
+def instrument(scales: Scales, one: Instrument, filters: Filters) -> Words:
     """A row of ``public/instruments``."""
     empty = _empty("alias ctMult ctType ctVal ctValCcy expTime instFamily optType settleCcy stk uly")
     large = dict.fromkeys(
         ["maxIcebergSz", "maxLmtSz", "maxMktSz", "maxStopSz", "maxTriggerSz", "maxTwapSz"], "9999999999"
     )
+    least = scales.base_text(one.symbol, to_units(Decimal(filters.lot), one.base_decimals))
     return {
         **empty,
         **large,
-        "instType": "SPOT",
+        "instType": kind(one),
         "instId": native(one),
         "baseCcy": one.base,
         "quoteCcy": one.quote,
@@ -97,10 +123,28 @@ def instrument(one: Instrument, filters: Filters) -> Words:
         "maxLmtAmt": "20000000",
         "maxMktAmt": "1000000",
         "tickSz": filters.tick,
-        "lotSz": filters.lot,
-        "minSz": filters.lot,
+        "lotSz": least,
+        "minSz": least,
         "ruleType": "normal",
         "state": "live" if filters.trading else "suspend",
+        **(_contract(scales, one) if kind(one) == SWAP else {}),
+    }
+
+
+def _contract(scales: Scales, one: Instrument) -> Words:
+    """What only a swap's row says."""
+    family = f"{one.base}-{one.quote}"
+    return {
+        "baseCcy": "",
+        "quoteCcy": "",
+        "settleCcy": one.quote,
+        "ctType": "linear",
+        "ctMult": "1",
+        "ctVal": units_text(contract_units(scales.instrument(one.symbol)), one.base_decimals),
+        "ctValCcy": one.base,
+        "instFamily": family,
+        "uly": family,
+        "lever": "100",
     }
 
 
@@ -124,16 +168,16 @@ def order(scales: Scales, quote: Instrument, one: SeenOrder | DeskOrder, said: W
     source = CANCEL_SOURCES.get(one.reason, "0") if over else ""
     return {
         **UNSAID,
-        "instType": "SPOT",
+        "instType": kind(quote),
         "instId": native(quote),
-        "tdMode": "cash",
+        "tdMode": "cross" if kind(quote) == SWAP else "cash",
         "posSide": "net",
         "tgtCcy": "",
         "category": "normal",
         "attachAlgoOrds": [],
         "linkedAlgoOrd": {"algoId": ""},
         "isTpLimit": "false",
-        "reduceOnly": "false",
+        "reduceOnly": "true" if one.terms.reduce_only else "false",
         "stpMode": "cancel_maker",
         "ordId": one.exchange_id,
         "clOrdId": one.client_id,
@@ -148,7 +192,7 @@ def order(scales: Scales, quote: Instrument, one: SeenOrder | DeskOrder, said: W
         "fillTime": "",
         "tradeId": "",
         "fee": "0",
-        "feeCcy": quote.base if one.terms.side == "buy" else quote.quote,
+        "feeCcy": quote.base if one.terms.side == "buy" and kind(quote) == SPOT else quote.quote,
         "rebate": "0",
         "rebateCcy": quote.quote,
         "pnl": "0",
@@ -187,7 +231,7 @@ def fill(scales: Scales, quote: Instrument, one: DeskExecution, fee: str, bill: 
     """A row of ``trade/fills``; `bill` counts them, because an execution may be without a number."""
     return {
         **execution(scales, quote, one, fee),
-        "instType": "SPOT",
+        "instType": kind(quote),
         "instId": native(quote),
         "ordId": one.order.exchange_id,
         "clOrdId": one.order.client_id,
@@ -217,7 +261,7 @@ def ticker(scales: Scales, quote: Instrument, row: MarketRow) -> Words:
     bid, ask = sides(scales, quote.symbol, row)
     last = scales.price_text(quote.symbol, row.price)
     return {
-        "instType": "SPOT",
+        "instType": kind(quote),
         "instId": native(quote),
         "last": last,
         "lastSz": scales.quantity_text(quote.symbol, row.qty),
@@ -233,6 +277,57 @@ def ticker(scales: Scales, quote: Instrument, row: MarketRow) -> Words:
         "sodUtc0": last,
         "sodUtc8": last,
         "ts": ms(row.ts_ns),
+    }
+
+
+def position(scales: Scales, quote: Instrument, units: int, cost: int, mark: int, at: str) -> Words:
+    """A row of ``account/positions``, net and on cross margin."""
+    symbol, held = quote.symbol, abs(units)
+    entry = abs(cost) // (held * quote.quote_per_tick_base) if held else 0
+    worth = value(quote, mark, units)
+    return {
+        **_empty("adl baseBal imr interest liab liabCcy liqPx margin mgnRatio mmr posCcy quoteBal tradeId"),
+        "instType": SWAP,
+        "instId": native(quote),
+        "mgnMode": "cross",
+        "posId": "1",
+        "posSide": "net",
+        "pos": scales.base_text(symbol, units),
+        "availPos": scales.base_text(symbol, held),
+        "avgPx": scales.price_text(symbol, entry),
+        "markPx": scales.price_text(symbol, mark),
+        "last": scales.price_text(symbol, mark),
+        "upl": units_text(worth - cost, quote.quote_decimals),
+        "uplRatio": "0",
+        "notionalUsd": units_text(abs(worth), quote.quote_decimals),
+        "lever": str(quote.leverage_ppm // 1_000_000),
+        "ccy": quote.quote,
+        "cTime": at,
+        "uTime": at,
+    }
+
+
+def bill(scales: Scales, quote: Instrument, one: Funded) -> Words:
+    """A row of ``account/bills``: funding, 173 where it was paid and 174 where it was received."""
+    report = one.report
+    change = units_text(report.units, quote.quote_decimals)
+    return {
+        **_empty("bal clOrdId execType fillTime from interest notes ordId tag to tradeId"),
+        "billId": str(one.number),
+        "type": "8",
+        "subType": "173" if report.units < 0 else "174",
+        "instType": SWAP,
+        "instId": native(quote),
+        "ccy": quote.quote,
+        "mgnMode": "cross",
+        "balChg": change,
+        "pnl": change,
+        "posBal": "0",
+        "posBalChg": "0",
+        "fee": "0",
+        "sz": scales.base_text(quote.symbol, abs(one.base_units)),
+        "px": scales.price_text(quote.symbol, report.price_ticks),
+        "ts": ms(one.at_ns),
     }
 
 
