@@ -120,6 +120,7 @@ def test_an_order_is_timed_from_its_cause_to_its_answer_and_is_stuck_without_one
     )
     core.now_ns = 10**9
     core.write("account", OrderSubmitted(terms=terms, reserve_asset="USDT", reserved=1), 0)
+    core.write_down()
     followed.rows(journal.rows)
     followed.show(10**9 + 10 * 10**9)
     assert samples(metrics.text())["grinder_stuck_orders", ()] == 0
@@ -127,6 +128,7 @@ def test_an_order_is_timed_from_its_cause_to_its_answer_and_is_stuck_without_one
     assert samples(metrics.text())["grinder_stuck_orders", ()] == 1
     core.now_ns = 10**9 + 30 * MS
     core.write("account", OrderAccepted(client_order_id="0" * 32, exchange_order_id="1", status="open"), 0)
+    core.write_down()
     followed.rows(journal.rows[1:])
     followed.show(10**18)
     found = samples(metrics.text())
