@@ -6,13 +6,19 @@ Law: names and fields are the storage format of the grid's stream; the rules tha
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from domain.grids.ladder import Ladder
+from domain.inputs import SettingChange, StartGrid
 from domain.record import Record, record
 
 
 @record("GridConfigured/1")
 class GridConfigured(Record):
-    """A grid is laid out and waits for its first price; `run` counts its starts from 0."""
+    """A grid is laid out and waits for its first price; `run` counts its starts from 0.
+
+    `kept`: base units (signed) it takes over from the grid before it; part of `existing_units`.
+    """
 
     symbol: str
     grid_id: str
@@ -25,6 +31,7 @@ class GridConfigured(Record):
     on_stop: str
     post_only: bool
     ladder: Ladder
+    kept: int | UnsetType = UNSET
 
 
 @record("GridStarted/1")
@@ -40,7 +47,10 @@ class GridStarted(Record):
 
 @record("InventoryAdopted/1")
 class InventoryAdopted(Record):
-    """A level takes over holdings the account had before the grid, at the price of the start."""
+    """A level takes over holdings the account had before the grid, at the price of the start.
+
+    `base_units` and `cost` are negative for a short position: a level that opens with a sell takes it over.
+    """
 
     symbol: str
     level: int
@@ -139,3 +149,52 @@ class GridResumed(Record):
     scope: str
     reasons: tuple[str, ...]
     free: bool
+
+
+@record("ConfigChanged/1")
+class ConfigChanged(Record):
+    """An operator changed the terms of a symbol's grid; they hold from here on, whether it runs or not."""
+
+    symbol: str
+    operator: str
+    changes: tuple[SettingChange, ...]
+
+
+@record("DeploymentBegun/1")
+class DeploymentBegun(Record):
+    """A grid is to follow under these terms as soon as no order of the one before it works."""
+
+    symbol: str
+    operator: str
+    start: StartGrid
+
+
+@record("DeploymentAbandoned/1")
+class DeploymentAbandoned(Record):
+    """A stop overtook a deployment: its grid is not started."""
+
+    symbol: str
+    reason: str
+
+
+@record("GridRebalancing/1")
+class GridRebalancing(Record):
+    """The grid asks for nothing until the orders of its levels have ended."""
+
+    symbol: str
+    operator: str
+
+
+@record("GridRebalanced/1")
+class GridRebalanced(Record):
+    """No order of the grid works any more: every level may ask at once."""
+
+    symbol: str
+
+
+@record("SpareClosed/1")
+class SpareClosed(Record):
+    """An execution of the whole grid moved what no level held, by `base_units` (signed)."""
+
+    symbol: str
+    base_units: int

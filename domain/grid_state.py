@@ -14,8 +14,12 @@ import msgspec
 from msgspec.structs import replace
 
 from domain.grid_events import (
+    DeploymentAbandoned,
+    DeploymentBegun,
     GridConfigured,
     GridPaused,
+    GridRebalanced,
+    GridRebalancing,
     GridResumed,
     GridStarted,
     GridStopped,
@@ -24,12 +28,14 @@ from domain.grid_events import (
     LevelDeferred,
     LevelFilled,
     LevelReleased,
+    SpareClosed,
 )
+from domain.inputs import StartGrid
 from domain.instrument import Instrument, InstrumentListed, notional, whole_lots
 from domain.levels import LEVEL_TRANSITIONS, Level, LevelPhase, LevelTrigger, price_of
 from domain.order_events import OrderRequested
 from domain.orders import NO_LEVEL, OPPOSITE, SIGN, Purpose, purpose_of
-from domain.record import Record
+from domain.record import Record, value_or
 
 LONG = "long"
 NEUTRAL = "neutral"
@@ -41,6 +47,8 @@ class GridStatus(StrEnum):
     NEW = "new"
     INITIALIZED = "initialized"
     RUNNING = "running"
+    REBALANCING = "rebalancing"
+    """Its levels' orders are being cancelled, to be placed anew."""
     STOPPING = "stopping"
     STOPPED = "stopped"
 
@@ -56,6 +64,8 @@ class SymbolState(msgspec.Struct, frozen=True):
         grid_order: id of the working order of the whole grid (initial inventory, flatten), or empty.
         stop_reason, stop_action: why and how the grid stops.
         pauses: (scope, reason) of every pause in force.
+        pending: the terms under which a grid follows as soon as no order of this one works.
+        spare: base units (signed) taken over from the grid before that no level has taken.
     """
 
     instrument: Instrument | None = None
@@ -75,6 +85,8 @@ class SymbolState(msgspec.Struct, frozen=True):
     stop_reason: str = ""
     stop_action: str = ""
     pauses: tuple[tuple[str, str], ...] = ()
+    pending: StartGrid | None = None
+    spare: int = 0
 
 
 def initial() -> SymbolState:
@@ -83,8 +95,14 @@ def initial() -> SymbolState:
 
 
 def inventory(state: SymbolState) -> int:
-    """Base units the grid's levels hold, signed."""
-    return sum(SIGN[level.opening] * level.held for level in state.levels)
+    """Base units the grid holds, signed."""
+    return state.spare + sum(SIGN[level.opening] * level.held for level in state.levels)
+
+
+def working(state: SymbolState) -> list[str]:
+    """Ids of the grid's working orders."""
+    ids = [level.order_id for level in state.levels if level.order_id]
+    return [*ids, state.grid_order] if state.grid_order else ids
 
 
 def _with_level(state: SymbolState, at: int, level: Level) -> SymbolState:
@@ -93,7 +111,9 @@ def _with_level(state: SymbolState, at: int, level: Level) -> SymbolState:
         return replace(state, levels=levels)
     if level.waiting:
         return replace(state, levels=levels, waiting=tuple(sorted((*state.waiting, at))))
-    return replace(state, levels=levels, waiting=tuple(i for i in state.waiting if i != at))
+    waiting = state.waiting
+    place = waiting.index(at)
+    return replace(state, levels=levels, waiting=waiting[:place] + waiting[place + 1 :])
 
 
 def _on_listed(state: SymbolState, event: InstrumentListed) -> SymbolState:
@@ -118,6 +138,8 @@ def _on_configured(state: SymbolState, event: GridConfigured) -> SymbolState:
         levels=levels,
         waiting=(),
         grid_order="",
+        pending=None,
+        spare=value_or(event.kept, 0),
     )
 
 
@@ -149,10 +171,12 @@ def _on_requested(state: SymbolState, event: OrderRequested) -> SymbolState:
 
 def _on_adopted(state: SymbolState, event: InventoryAdopted) -> SymbolState:
     level = state.levels[event.level]
-    level = replace(
-        level, phase=LevelPhase.HOLDING, held=level.held + event.base_units, cost=level.cost + event.cost
-    )
-    return _with_level(state, event.level, level)
+    held, cost = level.held + abs(event.base_units), level.cost + abs(event.cost)
+    state = _with_level(state, event.level, replace(level, phase=LevelPhase.HOLDING, held=held, cost=cost))
+    if not state.spare:
+        return state
+    left = state.spare - event.base_units
+    return replace(state, spare=max(left, 0) if state.spare > 0 else min(left, 0))
 
 
 def level_after(state: SymbolState, event: LevelFilled) -> Level:
@@ -243,6 +267,28 @@ def _on_resumed(state: SymbolState, event: GridResumed) -> SymbolState:
     return replace(state, pauses=left, levels=levels)
 
 
+def _on_begun(state: SymbolState, event: DeploymentBegun) -> SymbolState:
+    return replace(state, pending=event.start)
+
+
+def _on_abandoned(state: SymbolState, event: DeploymentAbandoned) -> SymbolState:
+    return replace(state, pending=None)
+
+
+def _on_rebalancing(state: SymbolState, event: GridRebalancing) -> SymbolState:
+    levels = tuple(replace(level, waiting=False) for level in state.levels)
+    return replace(state, status=GridStatus.REBALANCING, levels=levels, waiting=())
+
+
+def _on_rebalanced(state: SymbolState, event: GridRebalanced) -> SymbolState:
+    levels = tuple(replace(level, waiting=True, retry_at_ns=0, refusals=0) for level in state.levels)
+    return replace(state, status=GridStatus.RUNNING, levels=levels, waiting=tuple(range(len(levels))))
+
+
+def _on_spare(state: SymbolState, event: SpareClosed) -> SymbolState:
+    return replace(state, spare=state.spare + event.base_units)
+
+
 _EVOLVE: dict[type, Callable[[SymbolState, Any], SymbolState]] = {
     InstrumentListed: _on_listed,
     GridConfigured: _on_configured,
@@ -256,6 +302,11 @@ _EVOLVE: dict[type, Callable[[SymbolState, Any], SymbolState]] = {
     GridStopped: _on_stopped,
     GridPaused: _on_paused,
     GridResumed: _on_resumed,
+    DeploymentBegun: _on_begun,
+    DeploymentAbandoned: _on_abandoned,
+    GridRebalancing: _on_rebalancing,
+    GridRebalanced: _on_rebalanced,
+    SpareClosed: _on_spare,
 }
 
 

@@ -7,6 +7,8 @@ outside are called reports until an actor accepts them.  `STREAM` says which inp
 
 from __future__ import annotations
 
+from msgspec import UNSET, UnsetType
+
 from domain.grids.spec import GridSpec
 from domain.instrument import ListInstrument
 from domain.record import Record, record
@@ -117,11 +119,46 @@ class StopGrid(Record):
     reason: str
 
 
+@record("SettingChange/1")
+class SettingChange(Record):
+    """One setting that is other than it was, as text; empty where it is not given."""
+
+    setting: str
+    old: str
+    new: str
+
+
+@record("DeployGrid/1")
+class DeployGrid(Record):
+    """Command: let a symbol trade under these terms; what the grid before it holds, the new one takes over.
+
+    Attributes:
+        start: the terms; its `existing_units` are what the grid may sell beyond what it takes over.
+        changes: the settings that are other than they were until now.
+        operator: who.
+        replaces: a grid that runs is stopped first, its orders cancelled; otherwise it is in the way.
+    """
+
+    start: StartGrid
+    changes: tuple[SettingChange, ...]
+    operator: str
+    replaces: bool
+
+
+@record("RebalanceGrid/1")
+class RebalanceGrid(Record):
+    """Command: cancel the orders of a grid's levels and place them anew as its levels stand."""
+
+    symbol: str
+    operator: str
+
+
 @record("HaltTrading/1")
 class HaltTrading(Record):
-    """Command: latch the kill switch."""
+    """Command: latch the kill switch; `operator` is who, where it was a person."""
 
     reason: str
+    operator: str | UnsetType = UNSET
 
 
 @record("ResetHalt/1")
@@ -428,6 +465,8 @@ STREAM: dict[type[Record], str] = {
     ListInstrument: "input/operator",
     StartGrid: "input/operator",
     StopGrid: "input/operator",
+    DeployGrid: "input/operator",
+    RebalanceGrid: "input/operator",
     HaltTrading: "input/operator",
     ResetHalt: "input/operator",
     TakeCheckpoint: "input/operator",

@@ -10,7 +10,9 @@ always be read with the rules in force at its time.
 
 from __future__ import annotations
 
-from domain.record import Record, record
+from msgspec import UNSET, UnsetType
+
+from domain.record import Record, record, value_or
 from domain.units import ceil_div
 
 SPOT = "spot"
@@ -34,6 +36,8 @@ class Instrument(Record):
         min_notional: smallest order value, quote units.
         maker_fee_ppm, taker_fee_ppm: fee rates in parts per million of the value (negative is a rebate).
         leverage_ppm: notional carried by one unit of margin, in ppm (1_000_000 is unlevered).
+        base_per_contract: base units in one contract, where the exchange counts in contracts; unset, and not
+            written, where it counts in the base asset.  No rule reads it: lots are base units either way.
     """
 
     symbol: str
@@ -52,6 +56,7 @@ class Instrument(Record):
     maker_fee_ppm: int
     taker_fee_ppm: int
     leverage_ppm: int = PPM
+    base_per_contract: int | UnsetType = UNSET
 
 
 @record("ListInstrument/1")
@@ -66,6 +71,11 @@ class InstrumentListed(Record):
     """The rules of an instrument, in force for the stream that holds this event."""
 
     instrument: Instrument
+
+
+def contract_units(instrument: Instrument) -> int:
+    """Base units in one contract; 0 where sizes are in the base asset."""
+    return value_or(instrument.base_per_contract, 0)
 
 
 def notional(instrument: Instrument, price_ticks: int, lots: int) -> int:

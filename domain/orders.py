@@ -134,6 +134,9 @@ class Purpose(StrEnum):
 
 NO_LEVEL = 0xFFF
 
+MOST_RUNS = 0x1000
+"""How often a symbol's grid can be started in one ledger: its ids count starts in three digits."""
+
 
 def client_order_id(grid_id: str, level: int, purpose: Purpose, cycle: int, attempt: int) -> str:
     """Derived id of 32 hex digits: grid 14 (see `grid_id`), level 3, purpose 1, cycle 8, attempt 6."""
@@ -143,6 +146,11 @@ def client_order_id(grid_id: str, level: int, purpose: Purpose, cycle: int, atte
 def grid_id(ledger_id: str, symbol_index: int, run: int) -> str:
     """The part of its order ids that names a grid: ledger 8, symbol 3, how often it was started 3."""
     return f"{ledger_id}{symbol_index:03x}{run:03x}"
+
+
+def next_grid_id(grid_id: str, run: int) -> str:
+    """The id of the same symbol's grid at another start: ids of two starts never meet."""
+    return f"{grid_id[:11]}{run:03x}"
 
 
 def grid_of(order_id: str) -> str:

@@ -18,14 +18,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
 from domain.clock import DayStarted, MarkDue
 from domain.grid_events import GridConfigured
 from domain.inputs import (
     ACCOUNT,
     ChangeLimits,
+    DeployGrid,
     HaltTrading,
     OpenPortfolio,
     PauseTrading,
+    RebalanceGrid,
     ResetHalt,
     ResumeTrading,
     TickReport,
@@ -56,11 +61,14 @@ from domain.risk_events import (
     DayOpened,
     EquityMarked,
     ExposureReleased,
+    GridAllowed,
+    GridBlocked,
     HaltReset,
     HoldingCorrected,
     InventoryChanged,
     LimitsChanged,
     PortfolioOpened,
+    RebalanceAllowed,
     StopPricesSet,
     SymbolHalted,
     TradingHalted,
@@ -234,9 +242,12 @@ def _halt_at(state: PortfolioState, worth: int) -> tuple[Record, ...]:
     return (_halted(state, reason.value, worth),) if reason else ()
 
 
-def _halted(state: PortfolioState, reason: str, worth: int) -> TradingHalted:
+def _halted(
+    state: PortfolioState, reason: str, worth: int, operator: str | UnsetType = UNSET
+) -> TradingHalted:
     high = state.day_high if reason == BlockReason.DAILY_DRAWDOWN else state.session_high
-    return TradingHalted(reason=reason, equity=worth, high_water=high, symbols=tuple(sorted(state.symbols)))
+    symbols = tuple(sorted(state.symbols))
+    return TradingHalted(reason=reason, equity=worth, high_water=high, symbols=symbols, operator=operator)
 
 
 def _decide_released(state: PortfolioState, now_ns: int, message: OrderClosed) -> Decision:
@@ -429,10 +440,60 @@ def _decide_start(state: PortfolioState, now_ns: int, message: GridConfigured) -
     )
 
 
+def _deploy_block(state: PortfolioState, risk: SymbolRisk, message: DeployGrid) -> Block | None:
+    """What speaks against a start: a grid that would halt or be halted at once, and an order to wait.
+
+    A pause holds up a start, which would place nothing; terms may be changed meanwhile.
+    """
+    start = message.start
+    if state.halted:
+        return BlockReason.HALTED, state.halted, 0
+    if not message.replaces and (paused := _pauses(state, start.symbol)):
+        return BlockReason.PAUSED, ", ".join(paused), 0
+    after = replace(risk, stop_loss_ticks=start.stop_loss_ticks, take_profit_ticks=start.take_profit_ticks)
+    if stopped := _stop_price_block(after):
+        return stopped
+    breach = _breach(state, equity(state)) if state.session_high else None
+    return (breach, "equity is below the limit", 0) if breach else None
+
+
+def _grid_blocked(symbol: str, command: str, operator: str, block: Block) -> tuple[Record, ...]:
+    reason, detail, _ = block
+    return (
+        GridBlocked(symbol=symbol, command=command, operator=operator, reason=reason.value, detail=detail),
+    )
+
+
+def _decide_deploy(state: PortfolioState, now_ns: int, message: DeployGrid) -> Decision:
+    symbol = message.start.symbol
+    risk = state.symbols.get(symbol)
+    if risk is None:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, symbol)
+    if block := _deploy_block(state, risk, message):
+        return _grid_blocked(symbol, "deploy" if message.replaces else "start", message.operator, block)
+    return (GridAllowed(deploy=message),)
+
+
+def _decide_rebalance(state: PortfolioState, now_ns: int, message: RebalanceGrid) -> Decision:
+    risk = state.symbols.get(message.symbol)
+    if risk is None:
+        return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
+    block: Block | None = None
+    if state.halted:
+        block = BlockReason.HALTED, state.halted, 0
+    elif paused := _pauses(state, message.symbol):
+        block = BlockReason.PAUSED, ", ".join(paused), 0
+    elif risk.halted:
+        block = BlockReason.SYMBOL_HALTED, message.symbol, 0
+    if block:
+        return _grid_blocked(message.symbol, "rebalance", message.operator, block)
+    return (RebalanceAllowed(symbol=message.symbol, operator=message.operator),)
+
+
 def _decide_halt(state: PortfolioState, now_ns: int, message: HaltTrading) -> Decision:
     if state.halted:
         return ()
-    return (_halted(state, message.reason, equity(state)),)
+    return (_halted(state, message.reason, equity(state), message.operator),)
 
 
 def _decide_reset(state: PortfolioState, now_ns: int, message: ResetHalt) -> Decision:
@@ -455,6 +516,8 @@ _DECIDE: dict[type, Callable[[PortfolioState, int, Any], Decision]] = {
     ChangeLimits: _decide_limits,
     ListInstrument: _decide_list,
     GridConfigured: _decide_start,
+    DeployGrid: _decide_deploy,
+    RebalanceGrid: _decide_rebalance,
     HaltTrading: _decide_halt,
     ResetHalt: _decide_reset,
     OrderThrottled: _decide_refused,
@@ -481,8 +544,10 @@ def route(event: Record) -> tuple[str, ...]:
         return (ACCOUNT,)
     if kind is InventoryChanged or kind is EquityMarked:
         return ()
-    if isinstance(event, (OrderBlocked, SymbolHalted)):
+    if isinstance(event, (OrderBlocked, SymbolHalted, RebalanceAllowed)):
         return (symbol_actor(event.symbol),)
+    if isinstance(event, GridAllowed):
+        return (symbol_actor(event.deploy.start.symbol),)
     if isinstance(event, (TradingHalted, TradingPaused, TradingResumed)):
         return tuple(symbol_actor(symbol) for symbol in event.symbols)
     return ()

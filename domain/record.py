@@ -1,7 +1,9 @@
 """What a record in the ledger is: a named, versioned, frozen class.
 
 Law: the name (`OrderFilled/1`) and the field names are the storage format.  Rename a class freely; never
-change a topic or a field once a ledger may hold it: add the next version and an upcaster instead.
+change a topic or a field once a ledger may hold it: add the next version and an upcaster instead.  A field
+may be added when it is `UNSET` unless it is given: unset, it is not written, so what was written before it
+existed is read and spelled as ever (`value_or` reads such a field).
 
 `@record` makes an attrs class with slots.  Type checkers see it as frozen (assigning a field fails
 `mypy --strict`); at run time the setters are left plain, because attrs' frozen constructor costs four
@@ -14,8 +16,10 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import attrs
+from msgspec import UnsetType
 
 T = TypeVar("T", bound=type)
+V = TypeVar("V")
 
 TOPICS: dict[str, type] = {}
 """Every topic the program can read and write, by name."""
@@ -48,3 +52,8 @@ def record(topic: str) -> Callable[[type[Any]], type[Any]]:
         return made
 
     return register
+
+
+def value_or(value: V | UnsetType, otherwise: V) -> V:
+    """The value of a field that may be unset."""
+    return otherwise if isinstance(value, UnsetType) else value

@@ -38,6 +38,8 @@ class Refusal(StrEnum):
     """Every level of the ladder was skipped; there is nothing to trade."""
     NOT_RUNNING = "not_running"
     """The grid has stopped or was never started."""
+    NO_MORE_RUNS = "no_more_runs"
+    """The symbol's grid was started so often that its order ids are used up."""
     TIME_RUNS_BACK = "time_runs_back"
     """The clock was told a time before the last one."""
     BAD_CORRECTION = "bad_correction"

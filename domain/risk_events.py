@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from msgspec import UNSET, UnsetType
+
+from domain.inputs import DeployGrid
 from domain.record import Record, record
 
 
@@ -125,12 +128,16 @@ class SymbolHalted(Record):
 
 @record("TradingHalted/1")
 class TradingHalted(Record):
-    """The kill switch latched: nothing that increases risk is allowed until an operator resets it."""
+    """The kill switch latched: nothing that increases risk is allowed until an operator resets it.
+
+    `operator` is who latched it, where it was a person.
+    """
 
     reason: str
     equity: int
     high_water: int
     symbols: tuple[str, ...]
+    operator: str | UnsetType = UNSET
 
 
 @record("HaltReset/1")
@@ -182,3 +189,29 @@ class HoldingCorrected(Record):
     inventory: int
     cash: int
     worth: int
+
+
+@record("GridAllowed/1")
+class GridAllowed(Record):
+    """Risk has nothing against a grid's start."""
+
+    deploy: DeployGrid
+
+
+@record("RebalanceAllowed/1")
+class RebalanceAllowed(Record):
+    """Risk has nothing against a grid's rebalance."""
+
+    symbol: str
+    operator: str
+
+
+@record("GridBlocked/1")
+class GridBlocked(Record):
+    """A grid may not be started or rebalanced now: nothing was changed.  `reason` is a `BlockReason`."""
+
+    symbol: str
+    command: str
+    operator: str
+    reason: str
+    detail: str

@@ -19,16 +19,13 @@ from domain.grid_events import (
     GridConfigured,
     GridPaused,
     GridResumed,
-    GridStarted,
-    GridStopped,
-    GridStopping,
-    InventoryAdopted,
     LevelFilled,
     LevelReleased,
+    SpareClosed,
 )
-from domain.grid_orders import grid_order, level_order, wanted
+from domain.grid_life import begin, configure, deploy, finish, rebalance, stop
+from domain.grid_orders import level_order, wanted
 from domain.grid_state import (
-    LONG,
     NEUTRAL,
     GridStatus,
     SymbolState,
@@ -37,9 +34,8 @@ from domain.grid_state import (
     inventory,
     level_after,
 )
-from domain.grids.ladder import build, nearest_boundary
 from domain.inputs import ACCOUNT, PORTFOLIO, StartGrid, StopGrid, TickReport
-from domain.instrument import PPM, Instrument, InstrumentListed, ListInstrument, value, whole_lots
+from domain.instrument import Instrument, InstrumentListed, ListInstrument, value
 from domain.levels import Level, next_side, retry_delay_ns
 from domain.order_events import (
     CancelRequested,
@@ -53,28 +49,31 @@ from domain.order_events import (
 from domain.orders import (
     BUY,
     NO_LEVEL,
-    SELL,
     SIGN,
     Purpose,
-    grid_id,
     grid_of,
     level_of,
     purpose_of,
 )
 from domain.record import Record
 from domain.rejection import Refusal, Rejection
-from domain.risk_events import BlockReason, SymbolHalted, TradingHalted, TradingPaused, TradingResumed
+from domain.risk_events import (
+    BlockReason,
+    GridAllowed,
+    RebalanceAllowed,
+    SymbolHalted,
+    TradingHalted,
+    TradingPaused,
+    TradingResumed,
+)
 from domain.wake import ALWAYS, ASLEEP, Wake
 
 __all__ = ["NEUTRAL", "SymbolState", "decide", "evolve", "initial", "inventory", "route", "wake"]
 
-MARKET_RESERVE_PPM = 5_000
-"""A market buy is reserved at the last price plus this, so that a tick against us does not overdraw."""
-
 Decision = tuple[Record, ...] | Rejection
 
 
-# --- decide: start and stop ----------------------------------------------------------------------------
+# --- decide: begin and end ----------------------------------------------------------------------------
 
 
 def _decide_list(state: SymbolState, now_ns: int, message: ListInstrument) -> Decision:
@@ -82,128 +81,28 @@ def _decide_list(state: SymbolState, now_ns: int, message: ListInstrument) -> De
 
 
 def _decide_configure(state: SymbolState, now_ns: int, message: StartGrid) -> Decision:
-    if state.instrument is None:
-        return Rejection(Refusal.UNKNOWN_SYMBOL, message.symbol)
-    if state.status not in (GridStatus.NEW, GridStatus.STOPPED):
-        return Rejection(Refusal.ALREADY_OPEN, state.status)
-    if _working(state):
-        return Rejection(Refusal.ALREADY_OPEN, f"{len(_working(state))} orders of its last run still work")
-    ladder = build(message.spec, state.instrument)
-    if not ladder.levels:
-        return Rejection(Refusal.NO_LEVELS, f"{len(ladder.skipped)} skipped")
-    return (
-        GridConfigured(
-            symbol=message.symbol,
-            grid_id=grid_id(message.ledger_id, message.symbol_index, state.runs),
-            run=state.runs,
-            mode=message.mode,
-            initial_inventory=message.initial_inventory,
-            existing_units=message.existing_units,
-            stop_loss_ticks=message.stop_loss_ticks,
-            take_profit_ticks=message.take_profit_ticks,
-            on_stop=message.on_stop,
-            post_only=message.post_only,
-            ladder=ladder,
-        ),
-    )
+    return configure(state, message)
 
 
-def _openings(state: SymbolState, price_ticks: int) -> tuple[str, ...]:
-    """Opening side of each level: buys in a long grid; in a neutral one, sells from the hole upwards."""
-    if state.mode == LONG:
-        return (BUY,) * len(state.levels)
-    prices = [level.buy_ticks for level in state.levels] + [state.levels[-1].sell_ticks]
-    hole = nearest_boundary(prices, price_ticks)
-    return tuple(BUY if level.index < hole else SELL for level in state.levels)
+def _decide_deploy(state: SymbolState, now_ns: int, message: GridAllowed) -> Decision:
+    return deploy(state, message)
 
 
-def _adoptions(state: SymbolState, instrument: Instrument, price_ticks: int) -> Iterator[InventoryAdopted]:
-    """Existing holdings given to the levels above the price, lowest first."""
-    left = state.existing_units
-    for level in state.levels:
-        take = min(left, level.lots * instrument.base_per_lot)
-        if level.buy_ticks >= price_ticks and take >= instrument.base_per_lot:
-            left -= take
-            yield InventoryAdopted(
-                symbol=instrument.symbol,
-                level=level.index,
-                base_units=take,
-                price_ticks=price_ticks,
-                cost=value(instrument, price_ticks, take),
-            )
-
-
-def _start(state: SymbolState, instrument: Instrument, now_ns: int, price_ticks: int) -> tuple[Record, ...]:
-    stocks = state.mode == LONG and state.initial_inventory == "buy"
-    stock_lots = sum(level.lots for level in state.levels if stocks and level.buy_ticks >= price_ticks)
-    events: list[Record] = [
-        GridStarted(
-            symbol=instrument.symbol,
-            price_ticks=price_ticks,
-            openings=_openings(state, price_ticks),
-            stock_lots=stock_lots,
-        )
-    ]
-    if state.mode == LONG and state.initial_inventory == "existing":
-        events += _adoptions(state, instrument, price_ticks)
-    after = state
-    for event in events:
-        after = evolve(after, event)
-    if stock_lots:
-        reserve_price = price_ticks + price_ticks * MARKET_RESERVE_PPM // PPM + 1
-        purpose = Purpose.INITIAL_INVENTORY
-        events.append(grid_order(after, instrument, BUY, stock_lots, reserve_price, purpose))
-    events += wanted(after, price_ticks, now_ns)
-    return tuple(events)
-
-
-def _working(state: SymbolState) -> list[str]:
-    """Ids of the grid's working orders."""
-    ids = [level.order_id for level in state.levels if level.order_id]
-    return [*ids, state.grid_order] if state.grid_order else ids
-
-
-def _stop(state: SymbolState, reason: str, action: str) -> Decision:
-    if state.instrument is None or state.status in (GridStatus.NEW, GridStatus.STOPPED):
-        return Rejection(Refusal.NOT_RUNNING, state.status)
-    if state.status is GridStatus.STOPPING:
-        return ()
-    symbol = state.instrument.symbol
-    stopping = GridStopping(symbol=symbol, reason=reason, on_stop=action)
-    if action == "keep":
-        return (stopping, GridStopped(symbol=symbol, reason=reason, inventory=inventory(state)))
-    cancels = tuple(
-        CancelRequested(client_order_id=order_id, symbol=symbol, reason=reason)
-        for order_id in _working(state)
-    )
-    return (stopping, *cancels, *_finish_stop(evolve(state, stopping)))
-
-
-def _finish_stop(state: SymbolState) -> tuple[Record, ...]:
-    """The last steps of a stop once no order works: flatten if asked, then done."""
-    if state.status is not GridStatus.STOPPING or state.instrument is None or _working(state):
-        return ()
-    held = whole_lots(state.instrument, inventory(state))
-    if state.stop_action == "flatten" and held:
-        side = SELL if held > 0 else BUY
-        price = max(level.sell_ticks for level in state.levels) if side == BUY else 1
-        return (grid_order(state, state.instrument, side, abs(held), price, Purpose.FLATTEN),)
-    return (
-        GridStopped(symbol=state.instrument.symbol, reason=state.stop_reason, inventory=inventory(state)),
-    )
+def _decide_rebalance(state: SymbolState, now_ns: int, message: RebalanceAllowed) -> Decision:
+    return rebalance(state, message)
 
 
 def _decide_stop(state: SymbolState, now_ns: int, message: StopGrid) -> Decision:
-    return _stop(state, message.reason, message.on_stop)
+    return stop(state, message.reason, message.on_stop)
 
 
 def _decide_symbol_halted(state: SymbolState, now_ns: int, message: SymbolHalted) -> Decision:
-    return _stop(state, message.reason, message.on_stop)
+    return stop(state, message.reason, message.on_stop)
 
 
 def _decide_trading_halted(state: SymbolState, now_ns: int, message: TradingHalted) -> Decision:
     # The kill switch never leaves orders working, whatever the grid was told for an ordinary stop.
-    return _stop(state, message.reason, "cancel" if state.on_stop == "keep" else state.on_stop)
+    return stop(state, message.reason, "cancel" if state.on_stop == "keep" else state.on_stop)
 
 
 def _listens(state: SymbolState) -> bool:
@@ -218,7 +117,7 @@ def _listens(state: SymbolState) -> bool:
 
 def _decide_tick(state: SymbolState, now_ns: int, message: TickReport) -> Decision:
     if state.status is GridStatus.INITIALIZED and state.instrument is not None and not state.pauses:
-        return _start(state, state.instrument, now_ns, message.price_ticks)
+        return begin(state, state.instrument, now_ns, message.price_ticks)
     if not _listens(state):
         return ()
     return tuple(wanted(state, message.price_ticks, now_ns))
@@ -293,10 +192,10 @@ def _decide_filled(state: SymbolState, now_ns: int, message: OrderFilled) -> Dec
     else:
         # A fee in the base asset on a sale takes more than the level holds; the rest is the account's.
         filled = _closed(level, state.instrument, message, min(units, level.held), done)
-    if state.status is GridStatus.STOPPING:
-        return (filled, *_finish_stop(evolve(state, filled)))
+    if state.status is not GridStatus.RUNNING:
+        return (filled, *finish(evolve(state, filled)))
     moved_on = level.order_id != message.client_order_id  # a late order, after the level asked for another
-    if not done or message.late or moved_on or state.status is not GridStatus.RUNNING:
+    if not done or message.late or moved_on:
         return (filled,)
     # The order that follows a completed one on its level.
     return (filled, level_order(state, state.instrument, level_after(state, filled)))
@@ -324,18 +223,24 @@ def _stocked(
 
 def _stock_complete(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record]:
     """The grid's own order is over: every level that holds something asks for its closing order."""
-    order_id = state.grid_order
-    symbol = state.instrument.symbol if state.instrument else ""
-    yield LevelReleased(
-        symbol=symbol,
+    released = _grid_released(state)
+    yield released
+    after = evolve(state, released)
+    if state.status is GridStatus.RUNNING:
+        yield from wanted(after, price_ticks, now_ns)
+    else:
+        yield from finish(after)
+
+
+def _grid_released(state: SymbolState) -> LevelReleased:
+    return LevelReleased(
+        symbol=state.instrument.symbol if state.instrument else "",
         level=NO_LEVEL,
-        client_order_id=order_id,
+        client_order_id=state.grid_order,
         reason="complete",
         waiting=False,
         retry_at_ns=0,
     )
-    if state.status is GridStatus.RUNNING:
-        yield from wanted(replace(state, grid_order=""), price_ticks, now_ns)
 
 
 def _flattened(state: SymbolState, instrument: Instrument, message: OrderFilled, done: bool) -> Decision:
@@ -349,9 +254,14 @@ def _flattened(state: SymbolState, instrument: Instrument, message: OrderFilled,
         filled = _closed(level, instrument, message, take, done=take == level.held)
         events.append(filled)
         after = evolve(after, filled)
+    sign = SIGN[message.side]
+    if left and after.spare * sign < 0:
+        spare = SpareClosed(symbol=message.symbol, base_units=sign * min(left, abs(after.spare)))
+        events.append(spare)
+        after = evolve(after, spare)
     if done:
-        events += _stock_complete(after, message.price_ticks, 0)
-        events += _finish_stop(replace(after, grid_order="", stop_action="done"))
+        events.append(_grid_released(after))
+        events += finish(replace(after, grid_order="", stop_action="done"))
     return tuple(events)
 
 
@@ -377,7 +287,7 @@ def _released(
         waiting=waiting and at != NO_LEVEL and state.status is GridStatus.RUNNING,
         retry_at_ns=retry_at_ns if waiting else 0,
     )
-    return (released, *_finish_stop(_after_release(evolve(state, released), at, order_id)))
+    return (released, *finish(_after_release(evolve(state, released), at, order_id)))
 
 
 def _after_release(state: SymbolState, at: int, order_id: str) -> SymbolState:
@@ -444,6 +354,8 @@ _DECIDE: dict[type, Callable[[SymbolState, int, Any], Decision]] = {
     ListInstrument: _decide_list,
     StartGrid: _decide_configure,
     StopGrid: _decide_stop,
+    GridAllowed: _decide_deploy,
+    RebalanceAllowed: _decide_rebalance,
     SymbolHalted: _decide_symbol_halted,
     TradingHalted: _decide_trading_halted,
     OrderFilled: _decide_filled,

@@ -25,7 +25,9 @@ from grinder.command_line import (
 
 @main.command()
 @RUN
-@click.option("--at", "at", type=int, required=True, help="Position in the ledger after which it forks.")
+@click.option(
+    "--at", "at", metavar="POSITION|TIME", required=True, help="Where it forks: after a record, or at a time."
+)
 @SET
 @click.option("--until", default="", metavar="POSITION|TIME", help="End there instead of with the market.")
 @click.option(
@@ -36,7 +38,7 @@ from grinder.command_line import (
 @guarded
 def fork(
     run: Path,
-    at: int,
+    at: str,
     settings: tuple[str, ...],
     until: str,
     data: tuple[str, ...],

@@ -10,8 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from domain.grid_events import InventoryAdopted, LevelFilled
-from domain.orders import BUY, OPPOSITE
+from domain.orders import BUY, OPPOSITE, SELL
 from projections.amounts import ZERO, floored_share, quotient
+from projections.counts import one_more
 from projections.fills import TRADES
 from projections.grids import run_of
 from projections.levels import LEVELS
@@ -47,7 +48,13 @@ CYCLES = Table(
         "last_position": INT,
     },
     ("symbol", "run", "grid_level", "cycle"),
-    (("symbol", "status"),),
+    (
+        ("first_position",),
+        ("symbol", "first_position"),
+        ("symbol", "last_position", "first_position"),
+        ("status", "first_position"),
+    ),
+    born="first_position",
 )
 """`side` is the side the level opens on; `status` is ``open`` or ``closed``; average prices have two digits
 more than the instrument's price."""
@@ -97,9 +104,10 @@ def _on_adopted(view: View, record: LedgerRecord, event: InventoryAdopted) -> No
     cycle = 0 if level is None else level["cycle"]
     row = _row(view, record, event.symbol, event.level, cycle, ZERO)
     row["adopted"] = 1
-    row["quantity_opened"] += to.base(event.base_units)
-    row["open_value"] += to.quote(event.cost)
-    row["residual"] += to.base(event.base_units)
+    row["side"] = BUY if event.base_units > 0 else SELL
+    row["quantity_opened"] += to.base(abs(event.base_units))
+    row["open_value"] += to.quote(abs(event.cost))
+    row["residual"] += to.base(abs(event.base_units))
     row["last_position"] = record.position
     _averages(row, to)
 
@@ -142,6 +150,7 @@ def _on_level(view: View, record: LedgerRecord, event: LevelFilled) -> None:
     _averages(row, to)
     if event.cycle_done:
         row.update(status="closed", closed_at_ns=record.ts_ns)
+        one_more(view, event.symbol, "cycles_closed")
 
 
 HANDLERS: Handlers = {InventoryAdopted: _on_adopted, LevelFilled: _on_level}

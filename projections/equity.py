@@ -26,6 +26,8 @@ CURVE = Table(
     },
     ("position",),
     (("ts_ns",),),
+    born="position",
+    settled=True,
 )
 """`kind` is ``mark`` or ``fill``; `drawdown` is the ratio that `drawdown_ppm` counts in millionths."""
 

@@ -11,6 +11,7 @@ from domain.grid_events import LevelFilled
 from domain.order_events import OrderFilled
 from domain.orders import NO_LEVEL, level_of
 from projections.amounts import ZERO, amount
+from projections.counts import one_more
 from projections.listings import asset_decimals, scale
 from projections.record import Handlers, LedgerRecord, dispatch
 from projections.view import AMOUNT, INT, TEXT, Row, Table, View
@@ -37,12 +38,21 @@ TRADES = Table(
         "pnl": AMOUNT,
         "executed_at_ns": INT,
         "position": INT,
+        "number": INT,
     },
     ("client_order_id", "exchange_trade_id"),
-    (("symbol", "executed_at_ns"), ("exchange_trade_id",)),
+    (
+        ("symbol", "executed_at_ns", "number"),
+        ("exchange_trade_id",),
+        ("position",),
+        ("symbol", "position"),
+        ("symbol", "number"),
+    ),
+    born="position",
 )
 """`net_quantity` is what the holding changed by (unsigned, after a fee in the base asset);
-`assigned_quantity` is how much of it levels have taken.  `role` is ``open``, ``close`` or ``unassigned``."""
+`assigned_quantity` is how much of it levels have taken.  `role` is ``open``, ``close`` or ``unassigned``.
+`number` counts the executions of the symbol from 1."""
 
 TABLES: tuple[Table, ...] = (TRADES,)
 
@@ -84,6 +94,7 @@ def _on_filled(view: View, record: LedgerRecord, event: OrderFilled) -> None:
             "pnl": ZERO,
             "executed_at_ns": record.ts_ns,
             "position": record.position,
+            "number": one_more(view, event.symbol, "fills", f"{event.side}s")["fills"],
         }
     )
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from domain.grid_events import GridConfigured, GridStarted, GridStopped, GridStopping
+from domain.grid_events import (
+    GridConfigured,
+    GridRebalanced,
+    GridRebalancing,
+    GridStarted,
+    GridStopped,
+    GridStopping,
+)
 from domain.grid_state import NEUTRAL, GridStatus
 from domain.orders import SELL
 from domain.risk_events import StopPricesSet
@@ -127,12 +134,26 @@ def _on_stopped(view: View, record: LedgerRecord, event: GridStopped) -> None:
         row["inventory_left"] = scale(view, event.symbol).base(event.inventory)
 
 
+def _on_rebalancing(view: View, record: LedgerRecord, event: GridRebalancing) -> None:
+    row = _change(view, record, event.symbol)
+    if row is not None:
+        row["status"] = GridStatus.REBALANCING.value
+
+
+def _on_rebalanced(view: View, record: LedgerRecord, event: GridRebalanced) -> None:
+    row = _change(view, record, event.symbol)
+    if row is not None:
+        row["status"] = GridStatus.RUNNING.value
+
+
 HANDLERS: Handlers = {
     GridConfigured: _on_configured,
     StopPricesSet: _on_stops,
     GridStarted: _on_started,
     GridStopping: _on_stopping,
     GridStopped: _on_stopped,
+    GridRebalancing: _on_rebalancing,
+    GridRebalanced: _on_rebalanced,
 }
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from domain.grid_events import (
     GridConfigured,
+    GridRebalanced,
+    GridRebalancing,
     GridResumed,
     GridStarted,
     GridStopping,
@@ -146,8 +148,8 @@ def _on_adopted(view: View, record: LedgerRecord, event: InventoryAdopted) -> No
     row = view.of(LEVELS).edit(event.symbol, event.level)
     if row is not None:
         to = scale(view, event.symbol)
-        row["held"] += to.base(event.base_units)
-        row["held_cost"] += to.quote(event.cost)
+        row["held"] += to.base(abs(event.base_units))
+        row["held_cost"] += to.quote(abs(event.cost))
         row["phase"] = "HOLDING"
 
 
@@ -193,7 +195,14 @@ def _on_resumed(view: View, record: LedgerRecord, event: GridResumed) -> None:
         at += 1
 
 
-def _on_stopping(view: View, record: LedgerRecord, event: GridStopping) -> None:
+def _on_rebalanced(view: View, record: LedgerRecord, event: GridRebalanced) -> None:
+    at = 0
+    while (row := view.of(LEVELS).edit(event.symbol, at)) is not None:
+        row.update(waiting=1, retry_at_ns=None, refusals=0)
+        at += 1
+
+
+def _on_stopping(view: View, record: LedgerRecord, event: GridStopping | GridRebalancing) -> None:
     at = 0
     while (row := view.of(LEVELS).edit(event.symbol, at)) is not None:
         row["waiting"] = 0
@@ -209,6 +218,8 @@ HANDLERS: Handlers = {
     LevelReleased: _on_released,
     LevelDeferred: _on_deferred,
     GridStopping: _on_stopping,
+    GridRebalancing: _on_stopping,
+    GridRebalanced: _on_rebalanced,
     GridResumed: _on_resumed,
 }
 

@@ -30,9 +30,16 @@ ACCOUNTS = Table(
 
 _TEXT_RULES = ("symbol", "kind", "base", "quote", "tick", "lot")
 
+_OF_WIRE = ("base_per_contract",)
+"""What only a connector reads."""
+
 INSTRUMENTS = Table(
     "instruments",
-    {name: TEXT if name in _TEXT_RULES else INT for name in Instrument.__annotations__},
+    {
+        name: TEXT if name in _TEXT_RULES else INT
+        for name in Instrument.__annotations__
+        if name not in _OF_WIRE
+    },
     ("symbol",),
 )
 

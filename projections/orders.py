@@ -25,9 +25,13 @@ from domain.order_events import (
 )
 from domain.orders import NO_LEVEL, TERMINAL, OrderStatus
 from projections.amounts import ZERO
+from projections.counts import one_more
 from projections.listings import scale
 from projections.record import Handlers, LedgerRecord, dispatch
 from projections.view import AMOUNT, INT, TEXT, Row, Table, View
+
+WORKING = "status NOT IN ('filled', 'cancelled', 'rejected', 'expired', 'blocked', 'refused', 'absent')"
+"""SQL: orders that may still be executed, or whose end is not known."""
 
 ORDERS = Table(
     "grid_orders",
@@ -53,7 +57,9 @@ ORDERS = Table(
         "closed_position": INT,
     },
     ("client_order_id",),
-    (("symbol", "grid_level"), ("status",)),
+    (("requested_position",), ("symbol", "requested_position"), ("status", "requested_position")),
+    born="requested_position",
+    partial=((("symbol", "side"), WORKING),),
 )
 """`grid_level` is NULL for orders of the whole grid; `closed_position` is NULL while the order works."""
 
@@ -84,6 +90,7 @@ def _on_requested(view: View, record: LedgerRecord, event: OrderRequested) -> No
     terms, to = event.terms, scale(view, event.terms.symbol)
     if view.of(ORDERS).get(terms.client_order_id) is not None:
         return  # an id is used once; a second order under it is refused and must not hide the first
+    one_more(view, terms.symbol, "orders")
     view.of(ORDERS).put(
         ORDERS.blank(
             client_order_id=terms.client_order_id,

@@ -21,7 +21,7 @@ a few, the residual is that of the moment before.
 from __future__ import annotations
 
 from domain.clock import DayStarted
-from domain.grid_events import InventoryAdopted, LevelFilled
+from domain.grid_events import GridConfigured, InventoryAdopted, LevelFilled
 from domain.inputs import OpenAccount
 from domain.instrument import InstrumentListed
 from domain.order_events import FundingPaid, OrderFilled
@@ -120,6 +120,17 @@ def _on_level(view: View, record: LedgerRecord, event: LevelFilled) -> None:
     add_up(view, record)
 
 
+def _on_configured(view: View, record: LedgerRecord, event: GridConfigured) -> None:
+    """What the levels of the grid before held is no level's, until the new ones take it over."""
+    held = view.of(SYMBOLS).get(event.symbol)
+    if held is None or not (held["level_quantity"] or held["level_cost"]):
+        return
+    row = symbol_row(view, event.symbol)
+    for name in ("quantity", "cost"):
+        row[f"unowned_{name}"] += row[f"level_{name}"]
+        row[f"level_{name}"] = ZERO
+
+
 def _on_adopted(view: View, record: LedgerRecord, event: InventoryAdopted) -> None:
     to, row = scale(view, event.symbol), priced(view, record, event.symbol)
     quantity, cost = to.base(event.base_units), to.quote(event.cost)
@@ -194,6 +205,7 @@ HANDLERS: Handlers = {
     OrderFilled: _on_filled,
     InventoryChanged: _on_inventory,
     LevelFilled: _on_level,
+    GridConfigured: _on_configured,
     InventoryAdopted: _on_adopted,
     FundingPaid: _on_funding,
     CashChanged: _on_cash,

@@ -21,6 +21,8 @@ COMPARISONS = Table(
         "differences": INT,
     },
     ("position",),
+    born="position",
+    settled=True,
 )
 """`foreign_orders` are the ids of orders on the account that are not ours, separated by spaces."""
 
@@ -38,6 +40,8 @@ DIFFERENCES = Table(
     },
     ("position",),
     (("subject",),),
+    born="position",
+    settled=True,
 )
 """`kind` is ``amount`` (units of an asset, or base units of a position) or ``orphan`` (an order of ours that
 the books did not want, by its client order id)."""

@@ -13,6 +13,8 @@ from typing import Protocol
 
 from domain.codec import UPCASTERS
 from projections import (
+    changes,
+    counts,
     cycles,
     equity,
     fills,
@@ -22,6 +24,7 @@ from projections import (
     listings,
     orders,
     pnl,
+    prices,
     reconciliation,
     risk,
 )
@@ -48,16 +51,19 @@ class Projection(Protocol):
 
 PROJECTIONS: dict[str, Projection] = {
     "listings": listings,
+    "counts": counts,
     "levels": levels,
     "grids": grids,
     "orders": orders,
     "fills": fills,
     "cycles": cycles,
     "inventory": inventory,
+    "prices": prices,
     "pnl": pnl,
     "risk": risk,
     "equity": equity,
     "reconciliation": reconciliation,
+    "changes": changes,
 }
 
 TABLES: tuple[Table, ...] = tuple(table for one in PROJECTIONS.values() for table in one.TABLES)

@@ -11,6 +11,7 @@ from domain.inputs import OpenAccount
 from domain.instrument import InstrumentListed
 from domain.order_events import OrderAllowed, OrderBlocked
 from domain.orders import BUY
+from domain.record import value_or
 from domain.risk_events import (
     CashChanged,
     DayOpened,
@@ -162,6 +163,7 @@ def _on_halted(view: View, record: LedgerRecord, event: TradingHalted) -> None:
     measure_drawdown(row, equity)
     halt = HALTS.blank(position=record.position, ts_ns=record.ts_ns, kind="trading_halted")
     halt.update(reason=event.reason, equity=equity, high_water=amount(event.high_water, decimals))
+    halt["operator"] = value_or(event.operator, "") or None
     view.of(HALTS).put(halt)
 
 

@@ -69,6 +69,8 @@ HALTS = Table(
         "operator": TEXT,
     },
     ("position",),
+    born="position",
+    settled=True,
 )
 """`kind` is ``trading_halted``, ``symbol_halted``, ``halt_reset``, ``paused`` or ``resumed``."""
 

@@ -26,12 +26,22 @@ Load = Callable[["Table", Key], Row | None]
 
 @attrs.frozen
 class Table:
-    """A table's name, columns (name to kind, in order), primary key and indexes."""
+    """A table's name, columns (name to kind, in order), primary key and indexes.
+
+    Attributes:
+        born: of a table that grows with the ledger, the column with the position of the record that made the
+            row.  It is never changed, the row is never removed, and no two rows that change later share one.
+        settled: whether rows are never changed once the record that made them has been applied.
+        partial: further indexes, each with the condition of the rows that are in it.
+    """
 
     name: str
     columns: Mapping[str, str]
     key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    born: str = ""
+    settled: bool = False
+    partial: tuple[tuple[tuple[str, ...], str], ...] = ()
 
     def blank(self, **values: Any) -> Row:
         """A row of this table with the given values; every other column is None."""
@@ -47,6 +57,9 @@ class Rows:
         self._rows: dict[Key, Row | None] = {}
         self._changed: dict[Key, None] = {}
         """Keys in the order in which they were first changed: a dict, because sets have no order."""
+        self.before: dict[Key, Row | None] | None = None
+        """Rows as they were before they were first changed, None for those there were not; None altogether
+        where nobody asks."""
 
     def get(self, *key: Any) -> Mapping[str, Any] | None:
         """A row for reading; None when there is none."""
@@ -64,19 +77,28 @@ class Rows:
             found = self._rows[key] = self.load(self.table, key)
             if found is None:
                 return None
+        if self.before is not None and key not in self.before:
+            self.before[key] = dict(found)
         self._changed[key] = None
         return found
 
     def put(self, row: Row) -> Row:
         """Add a row or replace the one with its key."""
         key = tuple([row[name] for name in self.table.key])
+        if self.before is not None and key not in self.before:
+            # A row of a growing table is only ever made once, so what was there need not be looked for.
+            old = self._rows.get(key) if self.table.born else self.get(*key)
+            self.before[key] = None if old is None else dict(old)
         self._rows[key] = row
         self._changed[key] = None
         return row
 
     def delete(self, *key: Any) -> None:
         """Remove a row; nothing happens when there is none."""
-        if self.get(*key) is not None:
+        old = self.get(*key)
+        if old is not None:
+            if self.before is not None:
+                self.before.setdefault(key, dict(old))
             self._rows[key] = None
             self._changed[key] = None
 
@@ -102,6 +124,11 @@ class Rows:
                 stored.append(row)
         self._changed = {}
         return stored, deleted
+
+    def take_before(self) -> dict[Key, Row | None]:
+        """Changed rows as they were at the last call; from here on they are kept."""
+        found, self.before = self.before or {}, {}
+        return found
 
     def forget(self) -> None:
         """Drop all rows from memory; allowed only when nothing is changed and they can be fetched again."""
@@ -131,6 +158,11 @@ class View:
         """Fetch rows that are not in memory with this from now on."""
         for rows in self._tables.values():
             rows.load = load
+
+    def remember(self) -> None:
+        """Keep from now on what rows were before they are changed (see `Rows.take_before`)."""
+        for rows in self._tables.values():
+            rows.take_before()
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self._tables.values())

@@ -16,11 +16,14 @@ _FINE = 10**9
 """Part of a tick to which an irrational price is computed; far below what rounding to a tick can see."""
 
 
-def integer_root(value: int, degree: int) -> int:
-    """Largest r with ``r**degree <= value`` (Newton's method from above)."""
+def integer_root(value: int, degree: int, above: int = 0) -> int:
+    """Largest r with ``r**degree <= value`` (Newton's method from above).
+
+    `above` is a number that is not below the root; close to it, it saves nearly all of the work.
+    """
     if value < 2:
         return value
-    guess = 1 << (value.bit_length() + degree - 1) // degree
+    guess = above or 1 << (value.bit_length() + degree - 1) // degree
     while True:
         better = ((degree - 1) * guess + value // guess ** (degree - 1)) // degree
         if better >= guess:
@@ -37,5 +40,9 @@ def geometric(spec: GridSpec) -> tuple[Fraction, ...]:
         )
     n, low, high = spec.count, spec.lower_ticks, spec.upper_ticks
     scale = _FINE**n
-    middle = (Fraction(integer_root(low ** (n - i) * high**i * scale, n), _FINE) for i in range(1, n))
-    return (Fraction(low), *middle, Fraction(high))
+    roots: list[int] = []
+    for i in range(1, n):
+        # Each price is the one before it times the first step; both were cut off, so one more of each.
+        above = (roots[-1] + 1) * (roots[0] + 1) // (low * _FINE) + 1 if roots else 0
+        roots.append(integer_root(low ** (n - i) * high**i * scale, n, above))
+    return (Fraction(low), *(Fraction(root, _FINE) for root in roots), Fraction(high))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
-from actors.ports import AuthenticationFailed, Connector, ExchangeError, Listener
+from actors.ports import AuthenticationFailed, Connector, ExchangeError, InstrumentRules, Listener
 from domain.account_state import AccountState
 from grinder.config import Config, Exchange
 from grinder.connectors.endpoint import Endpoint
@@ -19,7 +19,7 @@ from grinder.errors import ConfigError, ExitStatus, UserError
 from grinder.live.clock import Clock
 from grinder.live.feeds import Playback, QuotesToRows, RowFeed, generated, parse_feed, recorded
 from grinder.live.spec import LIVE, LOCAL, TESTNET, RunSpec
-from grinder.live.terms import under_rules, with_balances
+from grinder.live.terms import under_rules, with_balances, with_contracts
 from grinder.opening import Opening, build_opening, exchange_rules
 from grinder.scaling import money
 from grinder.secrets import Credentials, judge
@@ -173,7 +173,7 @@ class ExchangeAccount:
         config, scales = under_rules(self._config, rules)
         held = await _asked("the balances cannot be read", self._connector.balances())
         assert isinstance(held, dict)
-        return build_opening(with_balances(config, held), scales, ledger_id)
+        return with_contracts(build_opening(with_balances(config, held), scales, ledger_id), rules)
 
     def connect(self, books: AccountState) -> Connector:
         """The exchange's connector."""
@@ -216,6 +216,7 @@ class PaperAccount:
         self.playback = playback
         self._public: Connector | None = None
         self._scales: dict[str, tuple[Decimal, Decimal]] = {}
+        self._rules: dict[str, InstrumentRules] = {}
         self._desk_row: Callable[[str, MarketRow], None] = lambda symbol, row: None
 
     async def open(self) -> None:
@@ -233,13 +234,14 @@ class PaperAccount:
         rules = await _asked("the rules cannot be read", self._public.rules(symbols_of(self._config)))
         assert isinstance(rules, dict)
         self._config, self._scales = under_rules(self._config, rules)
+        self._rules = rules
 
     def _market_mode(self) -> str:
         return LOCAL if self._config.account.endpoint is not None else LIVE
 
     async def opening(self, ledger_id: str) -> Opening:
         """Books with the configuration's balances."""
-        return build_opening(self._config, self._scales, ledger_id)
+        return with_contracts(build_opening(self._config, self._scales, ledger_id), self._rules)
 
     def connect(self, books: AccountState) -> Connector:
         """The simulated exchange, as the books say it was left."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,9 +18,10 @@ from actors.sequencer import CoreFailure
 from domain.inputs import CorrectBalance, HaltTrading, PauseTrading, ResetHalt, ResumeTrading, StopGrid
 from domain.record import Record
 from grinder.errors import UserError
+from grinder.files import OWNER_ONLY
 from grinder.ledger.writer import JournalFailed
 from grinder.live.errors import REASON as ERRORS
-from grinder.live.places import OWNER_ONLY, address_file, socket_path, write_private
+from grinder.live.places import address_file, socket_path, write_private
 
 OPERATOR = "operator"
 
@@ -37,10 +38,30 @@ STOPS = ("cancel", "keep-orders", "flatten")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class ControlledGrids(Protocol):
+    """What an operator may ask of a run's grids as a whole; every answer says what was decided."""
+
+    async def start(self, symbol: str, operator: str) -> dict[str, Any]:
+        """Start a stopped grid again."""
+
+    async def deploy(self, symbol: str, settings: Mapping[str, object], operator: str) -> dict[str, Any]:
+        """Let a grid trade under other terms."""
+
+    async def rebalance(self, symbols: Sequence[str], operator: str) -> dict[str, Any]:
+        """Place the orders of grids anew."""
+
+    def preview(self, symbol: str, settings: Mapping[str, object]) -> dict[str, Any]:
+        """What a deployment would do."""
+
+
 class Controlled(Protocol):
     """A run as its operator sees it."""
 
     symbols: tuple[str, ...]
+
+    @property
+    def grids(self) -> ControlledGrids:
+        """Its grids as a whole."""
 
     async def command(self, command: Record) -> int:
         """Learn a command; its position, when it is durable."""
@@ -95,6 +116,10 @@ class ControlServer:
                 web.post("/accept", self._accept),
                 web.post("/stop", self._stop),
                 web.post("/stop-grid", self._stop_grid),
+                web.post("/start", self._start_grid),
+                web.post("/deploy", self._deploy),
+                web.post("/deploy/preview", self._preview),
+                web.post("/rebalance", self._rebalance),
             ]
         )
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
@@ -144,7 +169,8 @@ class ControlServer:
 
     async def _kill(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)
-        return await self._done(HaltTrading(reason=str(asked.get("reason") or OPERATOR)[:200]))
+        reason = str(asked.get("reason") or OPERATOR)[:200]
+        return await self._done(HaltTrading(reason=reason, operator=operator_of(asked)))
 
     async def _reset(self, request: web.Request) -> web.StreamResponse:
         return await self._done(ResetHalt(operator=operator_of(await _body(request))))
@@ -160,11 +186,29 @@ class ControlServer:
         reason = f"{asked.get('reason') or OPERATOR} by {operator_of(asked)}"[:200]
         return await self._done(StopGrid(symbol=symbol, on_stop=on_stop, reason=reason))
 
-    async def _accept(self, request: web.Request) -> web.StreamResponse:
+    async def _start_grid(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        found = await self._run.grids.start(self._one_symbol(asked), operator_of(asked))
+        return web.json_response(found)
+
+    async def _deploy(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        symbol, settings = self._one_symbol(asked), _settings(asked)
+        return web.json_response(await self._run.grids.deploy(symbol, settings, operator_of(asked)))
+
+    async def _preview(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        return web.json_response(self._run.grids.preview(self._one_symbol(asked), _settings(asked)))
+
+    async def _rebalance(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)
         symbol = self._symbol(asked)
-        if not symbol:
-            raise UserError("control.symbol", "no symbol is named", fix="name the symbol to accept")
+        symbols = (symbol,) if symbol else self._run.symbols
+        return web.json_response(await self._run.grids.rebalance(symbols, operator_of(asked)))
+
+    async def _accept(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        symbol = self._one_symbol(asked)
         corrections = await self._run.differences(symbol)
         for correction in corrections:
             await self._run.command(correction)
@@ -188,6 +232,13 @@ class ControlServer:
     async def _done(self, command: Record) -> web.StreamResponse:
         return web.json_response({"position": await self._run.command(command)})
 
+    def _one_symbol(self, asked: dict[str, Any]) -> str:
+        symbol = self._symbol(asked)
+        if not symbol:
+            known = ", ".join(self._run.symbols)
+            raise UserError("control.symbol", "no symbol is named", fix=f"name one of {known}")
+        return symbol
+
     def _symbol(self, asked: dict[str, Any]) -> str:
         symbol = asked.get("symbol") or ""
         if symbol and symbol not in self._run.symbols:
@@ -207,6 +258,19 @@ async def _body(request: web.Request) -> dict[str, Any]:
         raise UserError("control.body", f"the request is not JSON: {error}", fix="send an object") from error
     if not isinstance(found, dict):
         raise UserError("control.body", "the request is no object", fix="send an object")
+    return found
+
+
+def _settings(asked: dict[str, Any]) -> Mapping[str, object]:
+    """The settings of a grid that are to be others: texts, numbers, flags, or null to take one out.
+
+    Raises:
+        UserError: they are something else.
+    """
+    found = asked.get("settings") or {}
+    if not isinstance(found, dict) or any(isinstance(one, (dict, list)) for one in found.values()):
+        raise UserError("control.settings", "settings are an object of single values",
+                        fix="send such as {\"spacing_bps\": \"30\"}")  # fmt: skip
     return found
 
 

@@ -1,82 +1,160 @@
 """Cancel everything of a run whose process is dead: started by the supervisor, and by nobody else.
 
-Law: needs nothing but the run's folder and the key; reads the ledger's instruments, writes nothing to it.
-Only orders with the ledger's prefix are cancelled.  What it does the next start finds out by reconciling.
+Law: needs nothing but the run's manifest and the key.  The ledger is not opened: it may be what failed.  Only
+orders with its prefix are cancelled.  What this does the next start finds out by reconciling.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from actors.ports import Connector, ExchangeError, OrderRef
-from grinder.errors import ExitStatus, UserError
-from grinder.ledger.lock import WriterLock
-from grinder.live.accounts import ExchangeAccount
+from actors.ports import Connector, ExchangeError, OrderRef, RateLimited
+from domain.instrument import LINEAR, SPOT, Instrument
+from domain.units import fixed_text
+from grinder.config import Config, InstrumentKind
+from grinder.connectors import registry
+from grinder.errors import EnvironmentFault, ExitStatus, UserError
+from grinder.ledger.lock import LOCKED, WriterLock
+from grinder.live.accounts import endpoint_of, symbols_of
 from grinder.live.clock import RealClock
 from grinder.live.process import credentials_for
-from grinder.live.rebuild import rebuild
-from grinder.live.spec import PAPER, read_spec
+from grinder.live.spec import PAPER, RunSpec, read_spec
 from grinder.log import configure, logger
 from grinder.run_folder import RunFolder
 
-TRIES = 10
+LONGEST_S = 100.0
+"""It is tried for this long; the supervisor waits a little longer."""
 
 BETWEEN_S = 1.0
 
+PRICE_DECIMALS, BASE_DECIMALS = 12, 8
+"""Finer than the steps of any exchange: each of its orders can be read, whatever its rules are now."""
 
-async def cancel_ours(connector: Connector, ledger_id: str, between_s: float = BETWEEN_S) -> int:
-    """Cancel every open order whose id begins with a ledger's; how many are left.
+
+async def cancel_ours(
+    connector: Connector, ledger_id: str, between_s: float = BETWEEN_S, longest_s: float = LONGEST_S
+) -> int:
+    """Cancel every open order whose id begins with a ledger's; how many are left, 0 once none is listed.
 
     Raises:
         ExchangeError: the exchange never answered.
     """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + longest_s
     left = -1
     failure: ExchangeError | None = None
-    for _ in range(TRIES):
+    while True:
+        wait_s = between_s
         try:
-            found = await connector.open_orders()
-            ours = [one for one in found if one.client_order_id.startswith(ledger_id)]
-            left, failure = len(ours), None
-            if not ours:
+            left = await _cancel_listed(connector, ledger_id)
+            if not left:
                 return 0
-            step = max(1, connector.capabilities.cancel_batch)
-            for at in range(0, len(ours), step):
-                refs = [
-                    OrderRef(
-                        client_order_id=one.client_order_id,
-                        exchange_order_id=one.exchange_order_id,
-                        symbol=one.symbol,
-                    )
-                    for one in ours[at : at + step]
-                ]
-                await connector.cancel(refs)
+        except RateLimited as error:
+            failure, wait_s = error, max(between_s, error.retry_after_s)
         except ExchangeError as error:
             failure = error
-        await asyncio.sleep(between_s)
+        if loop.time() + wait_s >= until:
+            break
+        await asyncio.sleep(wait_s)
     if left < 0 and failure is not None:
         raise failure
     return left
 
 
-async def _main(folder: RunFolder) -> ExitStatus:
-    spec = read_spec(folder)
-    if spec.mode == PAPER:
-        return ExitStatus.DONE  # a simulated exchange dies with its process, and its orders with it
-    clock = RealClock()
-    account = ExchangeAccount(spec, credentials_for(spec.config, spec.mode), clock)
-    await account.open()
+async def _cancel_listed(connector: Connector, ledger_id: str) -> int:
+    """Ask for the open orders and cancel ours; how many of ours were listed."""
+    found = await connector.open_orders()
+    ours = [one for one in found if one.client_order_id.startswith(ledger_id)]
+    step = max(1, connector.capabilities.cancel_batch)
+    for symbol in sorted({one.symbol for one in ours}):
+        refs = [
+            OrderRef(
+                client_order_id=one.client_order_id,
+                exchange_order_id=one.exchange_order_id,
+                symbol=one.symbol,
+            )
+            for one in ours
+            if one.symbol == symbol
+        ]
+        for at in range(0, len(refs), step):
+            await connector.cancel(refs[at : at + step])
+    return len(ours)
+
+
+def finest_instruments(config: Config) -> dict[str, Instrument]:
+    """The symbols of a configuration on a scale on which every order can be read; nothing is traded on it."""
+    found = {}
+    for symbol in symbols_of(config):
+        one = config.instruments[symbol]
+        found[symbol] = Instrument(
+            symbol=symbol,
+            kind=LINEAR if one.kind is InstrumentKind.LINEAR else SPOT,
+            base=one.base,
+            quote=one.quote,
+            tick=fixed_text(1, PRICE_DECIMALS),
+            lot=fixed_text(1, BASE_DECIMALS),
+            tick_size=1,
+            price_decimals=PRICE_DECIMALS,
+            base_decimals=BASE_DECIMALS,
+            quote_decimals=PRICE_DECIMALS + BASE_DECIMALS,
+            quote_per_tick_base=1,
+            base_per_lot=1,
+            min_notional=0,
+            maker_fee_ppm=0,
+            taker_fee_ppm=0,
+        )
+    return found
+
+
+async def _opened(connector: Connector) -> None:
+    """Reach the exchange, however often that takes within half of the time there is."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LONGEST_S / 2
+    while True:
+        try:
+            await connector.open()
+            return
+        except (ExchangeError, OSError, TimeoutError):
+            if loop.time() + BETWEEN_S >= until:
+                raise
+        await asyncio.sleep(BETWEEN_S)
+
+
+async def _main(spec: RunSpec) -> ExitStatus:
+    name, endpoint = endpoint_of(spec.config, spec.mode)
+    connector = registry.find(name).make(endpoint, credentials_for(spec.config, spec.mode), RealClock())
     try:
-        connector = account.connect(rebuild(folder.ledger).core.state_of("account"))
-        left = await cancel_ours(connector, spec.ledger_id)
-    except ExchangeError as error:
+        await _opened(connector)
+        connector.list_instruments(finest_instruments(spec.config), {})
+        left = await cancel_ours(connector, spec.ledger_id, longest_s=LONGEST_S / 2)
+    except (ExchangeError, OSError, TimeoutError) as error:
         logger().critical("orders could not be cancelled", reason=str(error))
         return ExitStatus.ORDERS_LEFT
     finally:
-        await account.close()
+        await connector.close()
     logger().warning("orders were cancelled in an emergency", left=left)
     return ExitStatus.ORDERS_LEFT if left else ExitStatus.DONE
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the run for as long as this takes; a disk that does not even take a lock is no reason to wait.
+
+    Raises:
+        EnvironmentFault: a process of the run lives, and its orders are its own.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(WriterLock(folder))
+        except EnvironmentFault as fault:
+            if fault.code == LOCKED:
+                raise
+            logger().warning("the run folder cannot be locked", reason=str(fault))
+        yield
 
 
 def main(arguments: list[str]) -> int:
@@ -84,8 +162,11 @@ def main(arguments: list[str]) -> int:
     configure(False, as_json=False)
     folder = RunFolder(Path(arguments[0]))
     try:
-        with WriterLock(folder.path):
-            return int(asyncio.run(_main(folder)))
+        spec = read_spec(folder)
+        if spec.mode == PAPER:
+            return int(ExitStatus.DONE)  # a simulated exchange dies with its process, and its orders with it
+        with alone(folder.path):
+            return int(asyncio.run(_main(spec)))
     except UserError as error:
         sys.stderr.write(f"error: {error.render()}\n")
         return int(error.status)

@@ -16,11 +16,10 @@ from typing import Any
 import orjson
 
 from grinder.errors import EnvironmentFault
+from grinder.files import OWNER_ONLY, replace_file
 from grinder.run_folder import RunFolder
 
 LONGEST_ADDRESS = 100
-
-OWNER_ONLY = 0o600
 
 
 def socket_path(folder: Path) -> Path:
@@ -57,13 +56,7 @@ def supervisor_file(folder: Path) -> Path:
 
 def write_private(path: Path, content: dict[str, Any]) -> None:
     """Replace a small JSON file in one step, durably, readable by its owner only."""
-    temporary = path.with_suffix(".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n", OWNER_ONLY)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -30,7 +30,9 @@ from grinder.ledger.lock import WriterLock
 from grinder.ledger.reading import is_begun
 from grinder.live.accounts import ExchangeAccount, PaperAccount, TradingAccount, load_playback
 from grinder.live.clock import Clock, FastLoop, LoopClock, RealClock
+from grinder.live.deployed import deployed
 from grinder.live.feeds import parse_feed
+from grinder.live.patience import speed_of
 from grinder.live.rebuild import Rebuilt, rebuild
 from grinder.live.run import LiveRun
 from grinder.live.spec import LIVE, PAPER, TESTNET, RunSpec, read_spec
@@ -54,11 +56,6 @@ class KeyLock(WriterLock):
         folder.mkdir(mode=0o700, exist_ok=True)
         super().__init__(folder)
         self.path = folder / f"key-{sha256(f'{exchange}/{key}'.encode()).hexdigest()[:16]}.lock"
-
-
-def speed_of(spec: RunSpec) -> float:
-    """How much faster than ours the time of a run passes."""
-    return parse_feed(spec.feed).speed if spec.mode == PAPER else 1.0
 
 
 def is_played(spec: RunSpec) -> bool:
@@ -170,6 +167,7 @@ def run_process(path: Path, *, supervised: bool) -> ExitStatus:
         if not begun:
             require_kept_head(folder.ledger)  # an empty file in place of a ledger is no new ledger
         rebuilt = rebuild(folder.ledger) if begun else None
+        spec = attrs.evolve(spec, config=deployed(spec.config, folder.ledger))
         speed = speed_of(spec)
         fast = is_played(spec)
         with (

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING
 
-import attrs
 import pykka
 
 from actors.ports import ExchangeError
@@ -25,11 +23,10 @@ from grinder import __version__
 from grinder.errors import ExitStatus
 from grinder.ledger.recorder import checkpoint
 from grinder.ledger.writer import JournalFailed, advice
+from grinder.live.life import STOPPED, STOPPING, Life
+from grinder.live.watching import Watching
 from grinder.log import logger
 from grinder.observation.alerts import Alert
-
-if TYPE_CHECKING:
-    from grinder.live.run import LiveRun
 
 FLATTEN_S = 30.0
 
@@ -39,53 +36,35 @@ FAILURES = (ExchangeError, OSError, TimeoutError, CoreFailure, JournalFailed, Ru
 """What a step may fail with and the next is still taken."""
 
 
-@attrs.define
-class Stop:
-    """How a run is to end.
-
-    Attributes:
-        orders: ``cancel``, ``keep-orders`` or ``flatten``.
-        hurried: set by a second request: wait for nothing any more.
-    """
-
-    orders: str = "cancel"
-    hurried: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-    def hurry(self) -> None:
-        """Wait for nothing any more."""
-        self.hurried.set()
-
-
-async def stop(run: LiveRun) -> ExitStatus:
+async def stop(run: Life, watching: Watching) -> ExitStatus:
     """End a run; what its process ends with.
 
     Raises:
         BaseException: what broke the run, after everything was released.
     """
-    run.phase = "stopping"
+    run.phase = STOPPING
     run.ending.set()
     has_ledger = run.writer is not None
     left = 0
     if run.broken is None and has_ledger:
         await _step("no new work", _no_new_work(run))
-        left = await _orders(run)
+        left = await _orders(run, watching)
         await _step("checkpoint", _checkpoint(run))
+        await _step("dead-man switch", _take_switch_off(run), CLOSE_S * run.pace)
     await _step("close", _close(run), CLOSE_S * run.pace)
     if run.broken is None and has_ledger:
         detail = f"{left} orders left" if left else ""
         report = RunReport(phase="stopped", mode=run.spec.mode, program=__version__, detail=detail)
-        await _step("tape", run.watching.close_tape(run.core.position), CLOSE_S * run.pace)
+        await _step("tape", watching.close_tape(run.core.position), CLOSE_S * run.pace)
         await _step("last record", _learned(run, report))
-    await _step("tape", run.watching.close_tape(run.core.position), CLOSE_S * run.pace)
-    await _step("flush", run.watching.close(), CLOSE_S * run.pace)
+    await _step("tape", watching.close_tape(run.core.position), CLOSE_S * run.pace)
+    await _step("flush", watching.close(), CLOSE_S * run.pace)
     _release(run)
-    run.phase = "stopped"
+    run.phase = STOPPED
     if run.broken is not None:
         if isinstance(run.broken, CoreFailure):
             raise run.broken
-        stored = getattr(run, "loop_core", None)
-        failed_journal = stored is not None and stored.failure is not None
-        if not failed_journal:
+        if not run.journal_failed():
             raise run.broken
         logger().critical("the ledger could not be written", reason=str(run.broken), fix=advice(run.broken))
         return ExitStatus.NOT_STORED
@@ -100,11 +79,11 @@ async def _step(name: str, work: Awaitable[object], longest_s: float | None = No
         logger().error("a step of the stop failed", step=name, error=str(error) or type(error).__name__)
 
 
-async def _learned(run: LiveRun, report: Record) -> None:
+async def _learned(run: Life, report: Record) -> None:
     await run.loop_core.durable(run.learn(report))
 
 
-async def _no_new_work(run: LiveRun) -> None:
+async def _no_new_work(run: Life) -> None:
     run.gate.close()
     await _learned(run, RunReport(phase="stopping", mode=run.spec.mode, program=__version__, detail=""))
     if not run.books().opened:
@@ -113,7 +92,7 @@ async def _no_new_work(run: LiveRun) -> None:
         await _learned(run, PauseTrading(reason="stopped", symbol="", operator="stop"))
 
 
-async def _orders(run: LiveRun) -> int:
+async def _orders(run: Life, watching: Watching) -> int:
     """Steps two and three; how many orders are left, unasked for."""
     if run.session is None:
         return 0
@@ -133,21 +112,21 @@ async def _orders(run: LiveRun) -> int:
     left = 0 if keep else len(_working(run.books()))
     if left:
         text = f"the run ends and {left} orders may still work on the exchange"
-        run.watching.notify(Alert(level="CRITICAL", kind="orders_left", text=text))
+        watching.notify(Alert(level="CRITICAL", kind="orders_left", text=text))
     return left
 
 
-async def _put_in_order(run: LiveRun, keep: bool) -> None:
+async def _put_in_order(run: Life, keep: bool) -> None:
     session = run.session
     assert session is not None
     if run.stop_request.orders == "flatten":
-        await _flatten(run)
+        await _step("flatten", _flatten(run))
     if not keep:
-        await session.cancel_working()
+        await _step("cancel", session.cancel_working())
     await session.drain(run.spec.config.live.drain_seconds * run.pace)
 
 
-async def _flatten(run: LiveRun) -> None:
+async def _flatten(run: Life) -> None:
     for symbol in run.symbols:
         run.learn(StopGrid(symbol=symbol, on_stop="flatten", reason="stopped by the operator"))
     loop = asyncio.get_running_loop()
@@ -163,11 +142,17 @@ def _working(books: AccountState) -> list[str]:
     return [order_id for order_id, order in books.orders.items() if order.status not in ENDED]
 
 
-async def _checkpoint(run: LiveRun) -> None:
+async def _checkpoint(run: Life) -> None:
     await _learned(run, TakeCheckpoint(reason="end of run"))
 
 
-async def _close(run: LiveRun) -> None:
+async def _take_switch_off(run: Life) -> None:
+    """Kept orders are nobody's any more, so the switch is the very last thing that is asked for."""
+    if run.session is not None:
+        await run.session.release(keep_orders=run.stop_request.orders == "keep-orders")
+
+
+async def _close(run: Life) -> None:
     if run.session is not None:
         run.session.stop()
     for task in run.tasks.values():
@@ -182,7 +167,7 @@ async def _close(run: LiveRun) -> None:
         await run.control.close()
 
 
-def _release(run: LiveRun) -> None:
+def _release(run: Life) -> None:
     """End the journal's thread and leave a ledger that is one file; name what is left behind."""
     if run.writer is not None:
         run.writer.stop(block=True, timeout=CLOSE_S)

@@ -13,11 +13,13 @@ import attrs
 
 from actors.ports import Capabilities, InstrumentRules
 from domain.inputs import SetRequestBudget
-from domain.instrument import LINEAR
+from domain.instrument import LINEAR, ListInstrument
+from domain.instrument import Instrument as Listed
 from grinder.config import Account, Config, Instrument, InstrumentKind
 from grinder.config.live import Live
 from grinder.errors import ConfigError
-from grinder.scaling import FEWEST_DECIMALS
+from grinder.opening import Opening
+from grinder.scaling import FEWEST_DECIMALS, money
 
 Scales = dict[str, tuple[Decimal, Decimal]]
 
@@ -76,6 +78,34 @@ def _agree(symbol: str, configured: Instrument, found: InstrumentRules) -> None:
             value=symbol,
             fix="choose another symbol, or try again later",
         )
+
+
+def with_contracts(opening: Opening, rules: Mapping[str, InstrumentRules]) -> Opening:
+    """The opening with what a contract is, on exchanges that count sizes in contracts.
+
+    Raises:
+        ConfigError: a contract is finer than the scale of its base asset.
+    """
+    instruments = {
+        symbol: _in_contracts(one, rules[symbol].contract) if symbol in rules else one
+        for symbol, one in opening.instruments.items()
+    }
+    commands = tuple(
+        ListInstrument(instrument=instruments[one.instrument.symbol])
+        if isinstance(one, ListInstrument)
+        else one
+        for one in opening.commands
+    )
+    return attrs.evolve(opening, instruments=instruments, commands=commands)
+
+
+def _in_contracts(instrument: Listed, contract: Decimal) -> Listed:
+    if not contract:
+        return instrument
+    place = f"instruments.{instrument.symbol}"
+    units = money(contract, instrument.base_decimals, place)
+    listed: Listed = attrs.evolve(instrument, base_per_contract=units)  # type: ignore[misc]
+    return listed
 
 
 def _with_fees(config: Config, rules: Mapping[str, InstrumentRules]) -> Account:

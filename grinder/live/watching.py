@@ -10,13 +10,14 @@ import os
 import shutil
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actors.records import new_row
 from domain.inputs import TapeSegmentReport
 from domain.portfolio_state import PortfolioState, equity
 from domain.record import Record
 from grinder.ledger.reading import connect
+from grinder.live.life import TRADING, Life
 from grinder.live.listening import NoTape, Tape
 from grinder.live.measuring import Measured
 from grinder.live.spec import RunSpec
@@ -39,9 +40,6 @@ from grinder.observation.webhooks import webhook_sinks
 from grinder.run_folder import RunFolder
 from grinder.tape.layout import FOLDER
 from grinder.tape.writer import TapeSettings, TapeWriter
-
-if TYPE_CHECKING:
-    from grinder.live.run import LiveRun
 
 NS = 10**9
 
@@ -68,7 +66,7 @@ LATE_COMPARISONS = 3.0
 class _RunTape:
     """The tape of a run: frames with the turn of the gate and the record they came after."""
 
-    def __init__(self, writer: TapeWriter, run: LiveRun) -> None:
+    def __init__(self, writer: TapeWriter, run: Life) -> None:
         self._writer = writer
         self._run = run
 
@@ -148,13 +146,15 @@ class Watching:
 
     # --- life ------------------------------------------------------------------------------------------
 
-    async def start(self, run: LiveRun) -> None:
+    async def start(self, run: Life) -> None:
         """Serve metrics and look at the health from now on."""
         period_s = run.spec.config.live.reconcile_seconds
         stale_s = run.spec.config.live.stale_seconds
         checks: list[Any] = [
             ExchangeConnection(
-                connected=lambda: bool(run.streams) and all(one == "up" for one in run.streams.values()),
+                connected=lambda: (
+                    bool(run.noted.streams) and all(one == "up" for one in run.noted.streams.values())
+                ),
                 last_answer_ns=lambda: run.session.wire.answered_ns if run.session else 0,
                 clock=run.clock,
                 longest_s=LONGEST_SILENCE_S * run.pace,
@@ -170,9 +170,9 @@ class Watching:
                 path=run.folder.path, least_share=0.0, least_bytes=run.spec.config.live.disk_free_mb * MB
             ),
             RiskLimits(
-                halted=lambda: _portfolio(run).halted,
-                drawdown_ppm=lambda: _fallen_ppm(_portfolio(run)),
-                limit_ppm=lambda: _portfolio(run).session_drawdown_ppm,
+                halted=lambda: run.portfolio().halted,
+                drawdown_ppm=lambda: _fallen_ppm(run.portfolio()),
+                limit_ppm=lambda: run.portfolio().session_drawdown_ppm,
             ),
             PositionSync(
                 last_reconcile_ns=lambda: run.session.reconciling.compared_ns if run.session else 0,
@@ -191,7 +191,7 @@ class Watching:
                 self.metrics,
                 self.health_of,
                 alive=lambda: run.broken is None,
-                ready=lambda: run.phase == "trading",
+                ready=lambda: run.phase == TRADING,
                 port=port,
             )
             await self._server.start()
@@ -201,14 +201,14 @@ class Watching:
             self._tasks.append(asyncio.create_task(self.metrics.watch_budgets(run.clock), name="budgets"))
 
     @staticmethod
-    async def _watch_health(run: LiveRun, health: Health, every_s: float) -> None:
+    async def _watch_health(run: Life, health: Health, every_s: float) -> None:
         """Look while the run trades: before that, and while it stops, nothing has to be well."""
         while True:
             await asyncio.sleep(every_s)
-            if run.phase == "trading":
+            if run.phase == TRADING:
                 await health.look()
 
-    async def open_tape(self, run: LiveRun) -> Tape:
+    async def open_tape(self, run: Life) -> Tape:
         """The tape raw frames go to, where one is kept."""
         recording = run.spec.config.record
         if not recording.tape or run.connector is None:
@@ -240,7 +240,7 @@ class Watching:
             await asyncio.to_thread(tape.close, position)
             await asyncio.sleep(0)
 
-    def _show(self, run: LiveRun) -> None:
+    def _show(self, run: Life) -> None:
         """What is known now, before a scrape."""
         _show(self.metrics, run)
         self.records.show(run.clock())
@@ -255,7 +255,7 @@ class Watching:
             self.metrics.follow("tape_dropped", self._tape.dropped)
             self.metrics.show("tape_queue_bytes", self._tape.waiting_bytes)
 
-    async def health(self, run: LiveRun) -> dict[str, Any]:
+    async def health(self, run: Life) -> dict[str, Any]:
         """Whether all is well."""
         # The last round, not a new one: rounds that fail are counted, and heartbeats come ten times as often.
         report = self.health_of.report if self.health_of is not None else None
@@ -272,23 +272,18 @@ class Watching:
         await asyncio.to_thread(self.alerts.close)
 
 
-def _portfolio(run: LiveRun) -> PortfolioState:
-    state: PortfolioState = run.core.state_of("portfolio")
-    return state
-
-
 def _fallen_ppm(state: PortfolioState) -> int:
     """How far equity is below the session's highest, ppm."""
     high = state.session_high
     return max(0, high - equity(state)) * 1_000_000 // high if high > 0 else 0
 
 
-def _show(metrics: Metrics, run: LiveRun) -> None:
+def _show(metrics: Metrics, run: Life) -> None:
     """What the states say now, before a scrape."""
     show_books(metrics, run.core, run.gate.prices, run.gate.received_ns, run.clock())
     metrics.show("ledger_seq", run.loop_core.durable_position)
     metrics.show("event_bus_depth", run.core.position - run.loop_core.durable_position)
-    for stream, known in run.streams.items():
+    for stream, known in run.noted.streams.items():
         metrics.show("ws_connected", int(known == "up"), stream)
     metrics.forget("run_phase")
     metrics.show("run_phase", 1, run.phase)

@@ -6,13 +6,14 @@ Law: this tuple is the API.  The server adds these rows and nothing else, and a 
 from __future__ import annotations
 
 from grinder.web import pages
-from grinder.web.handlers import auth, commands, ledger, reading, stream, system, webhook
-from grinder.web.table import Route
+from grinder.web.call import Route
+from grinder.web.handlers import auth, commands, grids, ledger, reading, stream, system, webhook
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *reading.ROUTES,
     *commands.ROUTES,
+    *grids.ROUTES,
     *ledger.ROUTES,
     *webhook.ROUTES,
     *auth.ROUTES,

@@ -16,6 +16,7 @@ from types import GenericAlias
 from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
+from msgspec import UNSET, UnsetType
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDER = Path(__file__).resolve().parent / "golden"
@@ -48,6 +49,8 @@ def example(cls: type[Any]) -> Record:
 
 
 def _value(kind: Any, name: str, at: int) -> Any:
+    if UnsetType in get_args(kind):
+        return UNSET  # a field that was added later: without it the bytes are the first ones
     if kind is bool:
         return at % 2 == 0
     if kind is int:

@@ -278,7 +278,13 @@ def test_the_same_funding_is_booked_once() -> None:
     assert books.ask(report) == Rejection(Refusal.DUPLICATE_FUNDING, "1")
 
 
-ELSEWHERE = {Refusal.BAD_CORRECTION, Refusal.NO_LEVELS, Refusal.NOT_RUNNING, Refusal.TIME_RUNS_BACK}
+ELSEWHERE = {
+    Refusal.BAD_CORRECTION,
+    Refusal.NO_LEVELS,
+    Refusal.NO_MORE_RUNS,
+    Refusal.NOT_RUNNING,
+    Refusal.TIME_RUNS_BACK,
+}
 """Refusals of the grid, the portfolio, the clock and of corrections, which their own tests show."""
 
 

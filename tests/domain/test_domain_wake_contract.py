@@ -11,10 +11,18 @@ from typing import Any
 import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from worlds import COIN, PERP, QUICK, SECOND, World, bounded, centered
+from worlds import COIN, PERP, QUICK, SECOND, World, bounded, centered, start_grid
 
 from domain import portfolio, symbol
-from domain.inputs import FundingReport, HaltTrading, ResetHalt, StopGrid, TickReport
+from domain.inputs import (
+    DeployGrid,
+    FundingReport,
+    HaltTrading,
+    RebalanceGrid,
+    ResetHalt,
+    StopGrid,
+    TickReport,
+)
 from domain.wake import ALWAYS, ASLEEP, Wake, inside, joined
 
 OTHER = attrs.evolve(PERP, symbol="OTHERUSD", base="OTHER")
@@ -67,6 +75,8 @@ STEPS = (
     "halt",
     "reset",
     "stop",
+    "deploy",
+    "rebalance",
 )
 
 steps = st.lists(
@@ -109,6 +119,13 @@ def act(world: World, kind: str, pick: int, price: int, wait: int) -> None:
         world.learn(ResetHalt(operator="me"))
     elif kind == "stop":
         world.learn(StopGrid(symbol=name, on_stop=("keep", "cancel", "flatten")[pick % 3], reason="test"))
+    elif kind == "deploy":
+        spec = bounded(80, 120, 2 + pick % 4, lots=2)
+        mode = world.grid(name).mode
+        start = start_grid(name, spec, mode=mode, stop_loss_ticks=(0, 75)[pick % 2])
+        world.learn(DeployGrid(start=start, changes=(), operator="me", replaces=pick % 3 > 0))
+    elif kind == "rebalance":
+        world.learn(RebalanceGrid(symbol=name, operator="me"))
     elif live:
         order_id = live[pick % len(live)]
         order = world.account.orders[order_id]
@@ -177,7 +194,7 @@ def test_the_random_paths_meet_wakes_of_every_kind() -> None:
     """The property above would hold of actors that always sleep; these do not."""
     seen: set[str] = set()
 
-    @settings(QUICK, max_examples=80)
+    @settings(QUICK, max_examples=500)
     @given(world=started_worlds(), path=steps)
     def collect(world: World, path: list[tuple[str, int, int, int]]) -> None:
         for kind, pick, price, wait in [("tick", 0, 100, 0), *path]:

@@ -1,7 +1,8 @@
-"""Executions fetched from where the last fetch ended, with an overlap.
+"""Executions and funding fetched from where the last fetch ended, with an overlap.
 
-Law: a cursor moves only after a complete answer; every execution goes through the merger, which knows which
-are booked.  What REST has and the stream owes us for too long shows that the stream is stale.
+Law: a cursor moves only after a complete answer; every execution and every payment goes through the merger,
+which knows which are booked.  What REST has and the stream owes us for too long shows that the stream is
+stale.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 from actors.ports import ExchangeError
 from domain.inputs import FillReport
+from domain.instrument import LINEAR
 from grinder.live.session.merging import REST, SYNTHETIC, Merger
 from grinder.live.session.resolving import Resolving
 from grinder.live.session.settings import FIRST_DELAY_S, NS, next_delay_s
@@ -21,7 +23,7 @@ _WIDE_AFTER = 2
 
 
 class Backfilling:
-    """A cursor for each symbol."""
+    """A cursor for each symbol, and one for funding."""
 
     def __init__(self, wire: Wire, merger: Merger, resolving: Resolving) -> None:
         self.wire = wire
@@ -33,6 +35,7 @@ class Backfilling:
         self.booked = 0
         """Executions told so far, whatever their source."""
         self._cursor: dict[str, int] = {}
+        self._funding_cursor = 0
         self._owed: dict[str, int] = {}
         self._trusted = False
         self._soon: dict[str, bool] = {}
@@ -96,6 +99,36 @@ class Backfilling:
         order = self.wire.order(order_id)
         if seen is not None and order is not None and order.filled_lots + fill.lots <= seen.filled_lots:
             self.merger.fill(fill, REST)
+        return True
+
+    # --- funding ---------------------------------------------------------------------------------------
+
+    def funding_since_ns(self) -> int:
+        """From when funding is to be fetched; what was paid before the books were opened is in them already.
+
+        However long no process ran, all of it is fetched: nothing else would ever tell of it.
+        """
+        settings = self.wire.settings
+        reached = self._funding_cursor or settings.known_until_ns
+        if not reached:
+            reached = self.wire.clock() - int(settings.look_back_s * NS)
+        return max(reached - int(settings.funding_overlap_s * NS), settings.opened_ns)
+
+    async def funding(self) -> bool:
+        """Fetch the funding of every perpetual; False when there was no answer."""
+        wire, start = self.wire, self.wire.clock()
+        perpetual = any(one.kind == LINEAR for one in wire.books().instruments.values())
+        if not (perpetual and wire.connector.capabilities.fundings):
+            return True
+        since = self.funding_since_ns()
+        try:
+            payments = await wire.read("fundings", lambda: wire.connector.fundings(since))
+        except ExchangeError:
+            return False
+        for payment in payments:
+            if self.merger.funding(payment):
+                wire.log.info("funding_fetched", funding=payment.funding_id, symbol=payment.symbol)
+        self._funding_cursor = max(start, self._funding_cursor)
         return True
 
     # --- on demand -------------------------------------------------------------------------------------

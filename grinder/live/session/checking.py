@@ -11,8 +11,9 @@ from decimal import ROUND_CEILING, Decimal
 
 from actors.ports import ExchangeError, InstrumentRules
 from domain.inputs import NoAnswerReport
-from domain.instrument import Instrument, ListInstrument
+from domain.instrument import Instrument, ListInstrument, contract_units
 from domain.orders import OrderStatus
+from domain.units import from_units
 from grinder.live.session.cancelling import Cancelling
 from grinder.live.session.pausing import CLOCK_DRIFT, INSTRUMENT_CHANGED, NOT_TRADING, Pauses
 from grinder.live.session.placing import Placing
@@ -101,9 +102,12 @@ class RulesCheck:
 
     def _compare(self, instrument: Instrument, rules: InstrumentRules) -> None:
         symbol = instrument.symbol
-        steps = (Decimal(instrument.tick), Decimal(instrument.lot))
-        if (rules.tick, rules.lot) != steps:
+        contract = from_units(contract_units(instrument), instrument.base_decimals)
+        steps = (Decimal(instrument.tick), Decimal(instrument.lot), contract)
+        if (rules.tick, rules.lot, rules.contract) != steps:
             text = f"tick and lot were {steps[0]} and {steps[1]}, now {rules.tick} and {rules.lot}"
+            if rules.contract != contract:
+                text += f"; a contract was {contract}, now {rules.contract}"
             self.pauses.pause(INSTRUMENT_CHANGED, text, symbol, level="CRITICAL")
             return
         self.pauses.resume(INSTRUMENT_CHANGED, symbol)

@@ -1,9 +1,9 @@
 """What keeps an account safe while nobody looks: dead-man switch, circuit breaker, age of the data.
 
 Law: the switch is armed before the first order and refreshed well before it fires; it is disarmed only when
-nothing works any more, or before maintenance that would make it fire.  Failures in a row open the circuit,
-and only a reading request that succeeds closes it.  A symbol without quotes takes no orders, and soon has
-none.
+nothing works any more, when orders are to be kept, or before maintenance that would make it fire.  Failures
+in a row open the circuit, and only a reading request that succeeds closes it.  A symbol without quotes takes
+no orders, and soon has none.
 """
 
 from __future__ import annotations
@@ -21,11 +21,22 @@ from grinder.live.session.pausing import (
 from grinder.live.session.settings import NS
 from grinder.live.session.wire import GUARD, MAINTENANCE, Wire
 
-_LONGEST_COOL_S = 300.0
+_MOST_DOUBLINGS = 5
+_FORGIVEN_S = 600.0
+"""A circuit that was closed for this long begins anew with its shortest wait."""
+
 _REASONS = (MAINTENANCE, AUTHENTICATION, CIRCUIT_OPEN)
+
+MOST_FAILURES = 2
+"""So many refreshings in a row that failed are told."""
 
 STOPPING = "stopping"
 """Why orders are given back while the session ends."""
+
+
+def cool_down_s(first_s: float, trips: int) -> float:
+    """The wait before the exchange is tried again: doubled with each trip, at most 32 times the first."""
+    return first_s * (1 << min(trips - 1, _MOST_DOUBLINGS))
 
 
 def is_maintenance(error: ExchangeError) -> bool:
@@ -45,7 +56,10 @@ class DeadMan:
         self.seconds = min(wanted, longest) if longest else wanted
         self.there = bool(wire.connector.capabilities.dead_man)
         self.armed = False
+        """It may be armed: it was asked for, and has not been taken off since."""
         self._until_ns = 0
+        self._failures = 0
+        self._asking = asyncio.Lock()
         self.off = False
         """Not to be armed again: the session is ending, or maintenance is near."""
 
@@ -55,14 +69,33 @@ class DeadMan:
 
     async def refresh(self) -> None:
         """Arm, or arm again; a failure leaves the switch to do its work."""
-        if not self.there or self.off:
+        if not self._may_arm():
             return
-        try:
+        async with self._asking:
+            if not self._may_arm():
+                return
             asked_ns = self.wire.clock()
-            await self.wire.read("dead_man", lambda: self.wire.connector.arm_dead_man(self.seconds), GUARD)
-            self.armed, self._until_ns = True, asked_ns + self.seconds * NS
-        except ExchangeError as error:
-            self.wire.log.warning("dead_man_not_refreshed", code=error.code)
+            self.armed = True  # it may be, even if no answer comes
+            try:
+                await self._ask(self.seconds)
+            except ExchangeError as error:
+                self._not_refreshed(error)
+                return
+            self._until_ns = asked_ns + self.seconds * NS
+            self._failures = 0
+
+    def _may_arm(self) -> bool:
+        return self.there and not self.off
+
+    async def _ask(self, seconds: int) -> None:
+        await self.wire.read("dead_man", lambda: self.wire.connector.arm_dead_man(seconds), GUARD)
+
+    def _not_refreshed(self, error: ExchangeError) -> None:
+        self._failures += 1
+        self.wire.log.warning("dead_man_not_refreshed", code=error.code)
+        if self._failures == MOST_FAILURES:
+            text = f"the dead-man switch could not be refreshed {self._failures} times in a row: {error}"
+            self.wire.alert("WARNING", "dead_man_not_refreshed", text)
 
     async def guards(self) -> bool:
         """Whether orders may leave: the switch is armed, or there is none; arms it if it has run out."""
@@ -75,17 +108,23 @@ class DeadMan:
             self.wire.alert("WARNING", "unguarded", "the dead-man switch cannot be armed; no order leaves")
         return armed
 
-    async def disarm(self, why: str) -> None:
+    async def disarm(self, why: str, tries: int = 1) -> None:
         """Take the switch off, and leave it off."""
         self.off = True
-        if not self.there or not self.armed:
+        if not self.there:
             return
-        try:
-            await self.wire.read("dead_man", lambda: self.wire.connector.arm_dead_man(0), GUARD)
-            self.armed = False
-            self.wire.log.info("dead_man_disarmed", why=why)
-        except ExchangeError as error:
-            self.wire.alert("WARNING", "dead_man_not_disarmed", f"{why}: {error}")
+        async with self._asking:  # a refresh on its way must not arrive after this
+            while self.armed:
+                tries -= 1
+                try:
+                    await self._ask(0)
+                    self.armed = False
+                    self.wire.log.info("dead_man_disarmed", why=why)
+                except ExchangeError as error:
+                    if tries <= 0:
+                        self.wire.alert("WARNING", "dead_man_not_disarmed", f"{why}: {error}")
+                        return
+                    await asyncio.sleep(1.0)
 
 
 class Circuit:
@@ -98,6 +137,9 @@ class Circuit:
         self.cancel_working: Callable[[str, str], None] = lambda symbol, why: None
         self.reconcile: Callable[[], Awaitable[bool]] = _nothing
         self.on_clock: Callable[[], None] = lambda: None
+        self.trips = 0
+        """How often it has opened, or stayed open when tried, since it was closed for long."""
+        self._closed_ns = 0
         self._probing = False
         self._asking = False
 
@@ -147,18 +189,21 @@ class Circuit:
     def _probe(self) -> None:
         if not self._probing:
             self._probing = True
+            if self.wire.clock() - self._closed_ns >= int(_FORGIVEN_S * NS):
+                self.trips = 0
             self.wire.spawn(self._until_well())
 
     async def _until_well(self) -> None:
         """Half open: one reading request after the cool-down; closed when it succeeds and books agree."""
-        wire, cool = self.wire, self.wire.settings.breaker_cool_s
+        wire = self.wire
         try:
             if self.pauses.active(MAINTENANCE):
                 await self.dead_man.disarm(MAINTENANCE)
             while True:
+                self.trips += 1
+                cool = cool_down_s(wire.settings.breaker_cool_s, self.trips)
                 free_in_s = (wire.free_at_ns() - wire.clock()) / NS
                 await asyncio.sleep(max(cool, min(free_in_s, 3_600.0)))
-                cool = min(_LONGEST_COOL_S, cool * 2)
                 self._asking = True
                 try:
                     await wire.read("open_orders", wire.connector.open_orders)
@@ -170,6 +215,7 @@ class Circuit:
                     self._asking = False
         finally:
             self._probing = False
+        self._closed_ns = wire.clock()
         if not wire.refuses(STOPPING):
             self.dead_man.off = False
             await self.dead_man.refresh()

@@ -296,7 +296,9 @@ class Merger:
         else:
             self.wire.log.info("foreign_fill", fill=report.fill_id, symbol=report.symbol)
 
-    def funding(self, report: FundingReport) -> None:
-        """Take in a funding payment, once."""
-        if report.funding_id not in self.wire.books().funding_ids:
-            self.wire.tell(report)
+    def funding(self, report: FundingReport) -> bool:
+        """Take in a funding payment, once; True when it was new and has been told."""
+        if report.funding_id in self.wire.books().funding_ids:
+            return False
+        self.wire.tell(report)
+        return True

@@ -1,9 +1,9 @@
 """Books against exchange: at the start, after every reconnect, every minute and when asked.
 
-Law: executions first, then open orders, then amounts.  An order missing from the list is asked for singly
-before anything is said of it; one nobody wants is reported as an orphan; orders of others are reported and
-never touched.  An amount is called different only when it differs unchanged for a while, because lists of
-executions may lag behind balances.
+Law: executions and funding first, then open orders, then amounts.  An order missing from the list is asked
+for singly before anything is said of it; one nobody wants is reported as an orphan; orders of others are
+reported and never touched.  An amount is called different only when it differs unchanged for a while, because
+lists of executions may lag behind balances.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Reconciling:
         try:
             if cause == START:
                 self._unheard()
-            if not await self.backfilling.all():
+            if not await self.backfilling.all() or not await self._funding(cause):
                 return Reconciled(cause=cause, complete=False)
             asked_ns = self.wire.clock()
             listed = await self.wire.read("open_orders", self.wire.connector.open_orders)
@@ -130,9 +130,18 @@ class Reconciling:
             differences=self._confirmed(cause),
         )
 
+    async def _funding(self, cause: str) -> bool:
+        """Fetch funding; every minute only while an amount differs, because the stream tells of it else."""
+        return (cause == PERIODIC and not self._suspects) or await self.backfilling.funding()
+
     def differences(self) -> dict[str, int]:
         """Assets and perpetuals that differ now, certain or not yet: units there less units in the books."""
         return {name: delta for name, (delta, _) in sorted(self._suspects.items())}
+
+    def corrected(self, subject: str) -> None:
+        """A difference was taken over; an equal one that is found from now on is another one."""
+        self._suspects.pop(subject, None)
+        self._last = ()
 
     # --- orders ----------------------------------------------------------------------------------------
 
@@ -227,6 +236,7 @@ class Reconciling:
                 return amounts
             await asyncio.sleep(max(0.5, min(5.0, patience / 2)))
             await self.backfilling.all()
+            await self.backfilling.funding()
 
     async def _read_amounts(self) -> _Amounts:
         wire, books = self.wire, self.wire.books()

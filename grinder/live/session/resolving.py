@@ -1,7 +1,8 @@
 """Orders of unknown outcome: asked for until there is evidence.
 
-Law: found is reported as it is; not found is believed only after the in-flight horizon, when the single
-query, the list of open orders and the executions all agree.  Nothing is sent anew from here.
+Law: found is reported as it is; not found is believed only when the single query, the list of open orders and
+the executions all agree, all of them asked after the horizon: the time in which the exchange takes a request
+after it was signed, and the longest time one is under way.  Nothing is sent anew from here.
 """
 
 from __future__ import annotations
@@ -139,9 +140,14 @@ class Resolving:
             self._absent(order_id)
         return True
 
+    @property
+    def horizon_s(self) -> float:
+        """How long after it was sent an order may still appear."""
+        return self.wire.settings.in_flight_s + self.wire.connector.capabilities.order_valid_s
+
     def _old(self, order_id: str) -> bool:
-        """Whether the in-flight horizon is over: an order may still be on its way before."""
-        now, horizon = self.wire.clock(), int(self.wire.settings.in_flight_s * NS)
+        """Whether the horizon is over: an order may still be on its way before."""
+        now, horizon = self.wire.clock(), int(self.horizon_s * NS)
         sent = self.placing.sent_ns.get(order_id, self.since_ns.get(order_id, now))
         return now - sent >= horizon
 
@@ -149,9 +155,8 @@ class Resolving:
         order = self.wire.order(order_id)
         if order is not None and order.status is OrderStatus.PENDING:
             self.wire.tell(NoAnswerReport(client_order_id=order_id))
-        waited = self.wire.settings.in_flight_s
         evidence = (
-            f"more than {waited:g} s after it was sent: order query does not know it; "
+            f"more than {self.horizon_s:g} s after it was sent: order query does not know it; "
             "open orders do not list it; no execution names it"
         )
         self.wire.log.info("order_absent", order=order_id)

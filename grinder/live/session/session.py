@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from actors.ports import ClockSkewed, Connector, ExchangeError, Expired, Gap, OrderSnapshot, Quote, Signal
 from domain.account import AccountState
-from domain.inputs import FillReport, FundingReport, StreamReport
+from domain.inputs import CorrectBalance, FillReport, FundingReport, StreamReport
 from domain.order_events import CancelSubmitted, OrderSubmitted, OrphanCancelSubmitted
 from domain.orders import OrderStatus
 from domain.record import Record
@@ -32,6 +32,7 @@ from grinder.observation.alerts import Notify
 
 _DATA_AGE_EVERY_S = 5.0
 _AUDIT_EVERY_S = 5.0
+_KEEP_TRIES = 3
 
 
 class LiveSession:
@@ -119,6 +120,11 @@ class LiveSession:
         elif isinstance(intent, OrphanCancelSubmitted):
             self.cancelling.want_orphan(intent.client_order_id, intent.exchange_order_id, intent.symbol)
         self._pump_soon()
+
+    def learned(self, report: Record) -> None:
+        """Look at an input of somebody else that the core has learned."""
+        if isinstance(report, CorrectBalance):
+            self.reconciling.corrected(report.subject)
 
     def _pump_soon(self) -> None:
         if not self._pumped:
@@ -246,20 +252,28 @@ class LiveSession:
         return done
 
     async def _settle(self) -> None:
-        """What an earlier process left open is settled before anything new leaves, if it can be in time."""
+        """What an earlier process left open is settled before anything new leaves.
+
+        An order of unknown outcome is waited for so long and no longer: it keeps its level, and is asked for
+        on.  An orphan works beside the levels, so it must be gone.
+        """
         wire = self.wire
-        deadline = wire.clock() + int(self.settings.start_settle_s * NS)
+        patience_ns = int(self.settings.start_settle_s * NS)
+        deadline = wire.clock() + patience_ns
         while not wire.stopped:
             unknown = [order_id for order_id, order in wire.working() if order.status is OrderStatus.UNKNOWN]
             orphans = [seen.client_order_id for seen in self.merger.orphans.values()]
             if not unknown and not orphans:
                 return
             if wire.clock() >= deadline:
-                text = (
-                    f"trading starts although these are not settled: {', '.join([*unknown, *orphans][:10])}"
-                )
-                wire.alert("WARNING", "unsettled_start", text)
-                return
+                if not orphans:
+                    text = f"trading starts although nobody knows of these: {', '.join(unknown[:10])}"
+                    wire.alert("WARNING", "unsettled_start", text)
+                    return
+                text = f"trading does not start before these are cancelled: {', '.join(orphans[:10])}"
+                wire.alert("CRITICAL", "unsettled_start", text)
+                deadline = wire.clock() + patience_ns
+                await self.reconciling.reconcile(OPERATOR)  # those nobody cancels are reported again
             await asyncio.sleep(0.25)
 
     def _inherit(self) -> None:
@@ -396,7 +410,7 @@ class LiveSession:
         return not ours
 
     async def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing is under way; then, with nothing left working, take the dead-man switch off."""
+        """Wait until nothing is under way; whether that came in time."""
         deadline = self.wire.clock() + int(timeout_s * NS)
         self.wire.refuse(STOPPING)
         self._pump()
@@ -404,9 +418,19 @@ class LiveSession:
             if self.wire.clock() >= deadline or self.wire.stopped:
                 return False
             await asyncio.sleep(0.1)
-        if not self.wire.working() and not self.merger.orphans:
-            await self.dead_man.disarm("stopped")
         return True
+
+    async def release(self, *, keep_orders: bool = False) -> bool:
+        """Take the dead-man switch off, as the last request of all; whether it is off.
+
+        It stays armed while an order of ours may work, unless orders are to be kept: it would cancel them.
+        """
+        self.wire.refuse(STOPPING)
+        if keep_orders:
+            await self.dead_man.disarm("orders are kept", tries=_KEEP_TRIES)
+        elif not self.wire.working() and not self.merger.orphans:
+            await self.dead_man.disarm("stopped")
+        return not self.dead_man.armed
 
     def stop(self) -> None:
         """From here on nothing is sent."""

@@ -22,15 +22,19 @@ class SessionSettings:
         ledger_id: 8 hex digits; prefix of every client order id of ours.
         decimals: digits after the point of one unit of assets that no instrument names (a third fee asset).
         known_until_ns: time up to which the ledger surely holds every execution; 0 looks back `look_back_s`.
+        opened_ns: when the books were opened; funding from before is in the opening balances.
         request_timeout_s: longest wait for an answer.
         requests_under_way: most placing requests at one time; cancels are not counted.
         acknowledgement_s: wait for the stream before an order that was only received is asked for.
-        in_flight_s: an order may appear this long after it was sent; no absence is believed earlier.
+        in_flight_s: longest time a request is under way.  With the time in which the exchange takes a request
+            after it was signed, it is how long after it was sent an order may appear; no absence is believed
+            earlier.
         fresh_s: orders sent less than this ago are left out of comparisons.
         cancel_confirm_s: wait for the end of a cancelled order before it is asked for.
         cancel_all_s: longest wait of `cancel_working`.
         fill_grace_s: wait for the stream before missing executions are fetched.
-        overlap_s: how far a backfill reaches behind its cursor.
+        overlap_s: how far a backfill reaches behind its cursor; `funding_overlap_s` is the same for funding,
+            which exchanges list late.
         fills_every_s, degraded_every_s: executions are fetched this often; the second while the stream is
             not to be trusted.
         stale_after_s: an execution the stream owes us for this long shows that it is stale.
@@ -39,7 +43,8 @@ class SessionSettings:
         missing_s: a working order that list and query deny for this long is over.
         difference_s: an amount must differ unchanged for this long before it is called a difference, because
             lists of executions may lag behind balances; `start_difference_s` is the same at the start.
-        start_settle_s: longest wait at the start for orders of unknown outcome and orphans to be settled.
+        start_settle_s: longest wait at the start for orders of unknown outcome; orphans are waited for until
+            they are gone, and told of this often.
         dead_man_s: the exchange cancels everything when we are silent for this long (within its limits).
         breaker_failures, breaker_cool_s: failures in a row that open the circuit; first wait before a probe.
         quote_pause_s, quote_cancel_s: age of the last quote at which a symbol pauses, and has its orders
@@ -51,6 +56,7 @@ class SessionSettings:
     ledger_id: str
     decimals: Mapping[str, int] = attrs.field(factory=dict)
     known_until_ns: int = 0
+    opened_ns: int = 0
     look_back_s: float = 86_400.0
     request_timeout_s: float = 10.0
     requests_under_way: int = 4
@@ -61,6 +67,7 @@ class SessionSettings:
     cancel_all_s: float = 30.0
     fill_grace_s: float = 1.0
     overlap_s: float = 60.0
+    funding_overlap_s: float = 900.0
     fills_every_s: float = 30.0
     degraded_every_s: float = 7.5
     reconcile_every_s: float = 60.0
@@ -74,7 +81,7 @@ class SessionSettings:
     start_settle_s: float = 60.0
     dead_man_s: int = 60
     breaker_failures: int = 5
-    breaker_cool_s: float = 30.0
+    breaker_cool_s: float = 10.0
     quote_pause_s: float = 30.0
     quote_cancel_s: float = 120.0
     clock_every_s: float = 60.0

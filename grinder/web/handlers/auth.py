@@ -15,9 +15,9 @@ from msgspec import Meta
 
 from grinder.web.access.tokens import ACCESS_S, REFRESH_S, Pair, Refused
 from grinder.web.access.users import User
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Nothing, Result, Route
 from grinder.web.guard import REFRESH_COOKIE, SESSION_COOKIE, check_origin, json_answer, locked, unauthorised
-from grinder.web.table import Nothing, Rate, Result, Role, Route
 
 
 class LoginBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

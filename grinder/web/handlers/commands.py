@@ -1,4 +1,5 @@
-"""What an operator does to a run: pause, resume, stop a grid, kill, reset, accept a difference.
+"""What an operator does to a run: pause, resume, kill, reset, accept a difference; what is done to its grids
+as a whole is in `grinder/web/handlers/grids.py`.
 
 Law: a command goes to the run's process and is answered with the position of its record in the ledger; it
 names who gave it.  Guards here only say sooner what the core would decide anyway.
@@ -6,16 +7,16 @@ names who gave it.  Guards here only say sooner what the core would decide anywa
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Handler, Nothing, Route
 from grinder.web.handlers.queries import RunQuery
 from grinder.web.problems import Problem
 from grinder.web.runs import ServedRun
-from grinder.web.table import Handler, Nothing, Rate, Role, Route
 
 Reason = Annotated[str, Meta(max_length=120, pattern=r"^[^\x00-\x1f]*$")]
 
@@ -26,12 +27,6 @@ class KillBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     reason: Reason = ""
 
 
-class StopGridBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What becomes of the grid's orders and holdings."""
-
-    on_stop: Literal["keep", "cancel", "flatten"] = "cancel"
-
-
 def symbol_of(call: Call) -> str:
     """The symbol of the path; empty when there is none."""
     return call.request.match_info.get("symbol", "").upper()
@@ -40,7 +35,7 @@ def symbol_of(call: Call) -> str:
 async def give(call: Call, path: str, run: ServedRun | None = None, **body: Any) -> dict[str, Any]:
     """Give a command; the answer is written to the audit log as well."""
     found = await (run or call.run()).command(path, {**body, "operator": call.principal.name})
-    call.audit(f"done at {found['position']}")
+    call.audit(f"{found.get('status', 'done')} at {found['position']}")
     return {"status": "done", "operator": call.principal.name, **found}
 
 
@@ -72,17 +67,10 @@ async def resume(call: Call) -> dict[str, Any]:
     return await give(call, "/resume", run, symbol=symbol)
 
 
-async def stop_grid(call: Call) -> dict[str, Any]:
-    """End a grid for good."""
-    asked = call.body(StopGridBody)
-    return await give(call, "/stop-grid", symbol=symbol_of(call), on_stop=asked.on_stop, reason="operator")
-
-
 async def kill(call: Call) -> dict[str, Any]:
     """Latch the kill switch."""
     words = call.body(KillBody).reason
-    reason = f"MANUAL by {call.principal.name}" + (f": {words}" if words else "")
-    return await give(call, "/kill", reason=reason)
+    return await give(call, "/kill", reason=f"MANUAL: {words}" if words else "MANUAL")
 
 
 async def reset_kill(call: Call) -> dict[str, Any]:
@@ -95,10 +83,11 @@ async def accept(call: Call) -> dict[str, Any]:
     return await give(call, "/accept", symbol=symbol_of(call))
 
 
-def _command(
+def command(
     path: str, name: str, handler: Handler, summary: str, *, role: Role = Role.OPERATOR, body: Any = Nothing,
-    step: bool = False,
+    step: bool = False, answer: str = "Done", errors: tuple[int, ...] = (),
 ) -> Route:  # fmt: skip
+    """The row of a command."""
     return Route(
         method="POST",
         path=path,
@@ -109,23 +98,22 @@ def _command(
         query=RunQuery,
         body=body,
         summary=summary,
-        answer="Done",
-        errors=(403, 404, 409, 503) + ((423,) if step else ()),
+        answer=answer,
+        errors=(403, 404, 409, 503, *errors) + ((423,) if step else ()),
         step_up=step,
     )
 
 
 ROUTES: tuple[Route, ...] = (
-    _command("/api/pause", "pause", pause, "Let no new order leave; working orders stay"),
-    _command("/api/pause/{symbol}", "pause_symbol", pause, "The same for one symbol"),
-    _command("/api/resume", "resume", resume, "Let orders leave again"),
-    _command("/api/resume/{symbol}", "resume_symbol", resume, "The same for one symbol"),
-    _command("/api/grids/{symbol}/stop", "stop_grid", stop_grid, "End a grid", body=StopGridBody),
-    _command("/api/kill", "kill", kill, "Latch the kill switch", body=KillBody),
-    _command(
+    command("/api/pause", "pause", pause, "Let no new order leave; working orders stay"),
+    command("/api/pause/{symbol}", "pause_symbol", pause, "The same for one symbol"),
+    command("/api/resume", "resume", resume, "Let orders leave again"),
+    command("/api/resume/{symbol}", "resume_symbol", resume, "The same for one symbol"),
+    command("/api/kill", "kill", kill, "Latch the kill switch", body=KillBody),
+    command(
         "/api/reset-kill", "reset_kill", reset_kill, "Release the kill switch", role=Role.ADMIN, step=True
     ),
-    _command(
+    command(
         "/api/reconciliation/{symbol}/accept",
         "accept_difference",
         accept,

@@ -16,10 +16,10 @@ from msgspec import Meta
 from actors.records import LedgerRow
 from grinder.ledger.schema import SELECT
 from grinder.ledger.verify import verify
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Route
 from grinder.web.handlers.queries import AuditQuery, LedgerQuery, RunQuery
 from grinder.web.problems import Problem
-from grinder.web.table import Rate, Role, Route
 from replay.replayer import causal_path
 
 LONGEST_PATH: Final = 64

@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from grinder.web import queries
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Route
 from grinder.web.handlers.queries import AtQuery, DaysQuery, ListQuery
 from grinder.web.problems import Problem
 from grinder.web.runs import ServedRun
-from grinder.web.table import Rate, Role, Route
+from projections.changes import CHANGES
 from projections.inventory import POSITIONS
 
 Ask = Callable[[sqlite3.Connection], dict[str, Any]]
@@ -99,7 +100,11 @@ def not_initialised() -> Problem:
 
 
 async def prices(call: Call) -> dict[str, Any]:
-    """The latest price of every symbol: of the process, where one runs, or of the last record."""
+    """The latest price of every symbol: of the process, where one runs, or of the last record.
+
+    Best bid and ask are the feed's, so they are there while a process runs; no feed of a run reports a volume
+    of 24 hours, so that is null.
+    """
     run, at = call.run(), call.query(AtQuery).at
     live = await run.status() if at is None else None
 
@@ -109,9 +114,10 @@ async def prices(call: Call) -> dict[str, Any]:
             raise not_initialised()
         for row in found:
             row.update(bid=None, ask=None, volume_24h=None, source="ledger")
-            newest = (live or {}).get("symbols", {}).get(row["symbol"], {}).get("price")
-            if newest is not None and live is not None:
-                row.update(price=newest, ts_ns=live["now_ns"], source="run")
+            newest = (live or {}).get("symbols", {}).get(row["symbol"], {})
+            if newest.get("price") is not None and live is not None:
+                row.update({name: newest.get(name) for name in ("price", "bid", "ask")}, source="run")
+                row["ts_ns"] = newest.get("price_ns") or live["now_ns"]
         return {"prices": found}
 
     return await answer(run, at, ask)
@@ -147,6 +153,15 @@ async def reconciliation(call: Call) -> dict[str, Any]:
         return {**found, **queries.reconciliation(connection)}
 
     return await answer(call.run(), asked.at, ask)
+
+
+async def config_changes(call: Call) -> dict[str, Any]:
+    """Every setting that was changed since the run began."""
+    return await answer(
+        call.run(),
+        call.query(AtQuery).at,
+        lambda connection: {"changes": queries.whole(connection, CHANGES)},
+    )
 
 
 SHORT_RISK = (
@@ -230,6 +245,7 @@ ROUTES: tuple[Route, ...] = (
     _read("/api/prices", "prices", prices, "The latest price of every symbol", answer="Prices"),
     _read("/api/positions", "positions", positions, "Every holding", answer="Positions"),
     _read("/api/pnl", "pnl", pnl, "Profit and loss: in all, by symbol, by day", DaysQuery, "Pnl"),
+    _read("/api/config-changes", "config_changes", config_changes, "Every change of terms", answer="Changes"),
     _list("/api/orders", "orders", "Every order that was ever wanted"),
     _list("/api/trades", "trades", "Every execution"),
     _list("/api/equity", "equity", "The equity curve"),

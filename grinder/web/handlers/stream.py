@@ -1,17 +1,19 @@
 """The WebSocket: records of a run as they come, from any position on, without a gap.
 
 Law: `seq` is the position in the ledger.  Whoever comes back with the last one it saw gets everything after
-it, read from the ledger itself; nothing is kept for anybody, so nothing can be lost or overflow.  A reader
-that does not read is let go.
+it, read from the ledger itself; nothing is kept for anybody, so nothing can be lost or overflow.  Clients
+that want the same at the same time share one reading.  A reader that does not read is let go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import OrderedDict
 from contextlib import closing
 from functools import partial
 from typing import Annotated, Any, Final
+from weakref import WeakKeyDictionary
 
 import attrs
 import msgspec
@@ -25,14 +27,14 @@ from grinder.ledger.schema import SELECT
 from grinder.log import logger
 from grinder.views.store import open_views
 from grinder.web.access.tokens import Refused
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Result, Route
 from grinder.web.guard import check_origin
 from grinder.web.handlers.queries import MOST, RunQuery
 from grinder.web.problems import Problem
 from grinder.web.queries import rows
 from grinder.web.reading import read_body
 from grinder.web.runs import ServedRun
-from grinder.web.table import Rate, Result, Role, Route
 from projections.fills import TRADES
 from projections.orders import ORDERS
 
@@ -42,6 +44,9 @@ BEAT_S: Final = 2.0
 
 SEND_TIMEOUT_S: Final = 10.0
 MOST_SOCKETS: Final = 64
+MOST_SHARED: Final = 4
+"""Parts of a ledger kept as messages for whoever asks for the same ones."""
+
 MOST_MISTAKES: Final = 3
 LARGEST_MESSAGE: Final = 4096
 REFUSED: Final = 1008
@@ -49,14 +54,14 @@ REFUSED: Final = 1008
 TOPICS: Final[dict[str, tuple[str, ...]]] = {
     "orders": ("Order", "Cancel"),
     "trades": ("OrderFilled",),
-    "grids": ("Grid", "Level", "InventoryAdopted"),
+    "grids": ("Grid", "Level", "InventoryAdopted", "ConfigChanged", "Deployment", "SpareClosed"),
     "positions": ("InventoryChanged", "HoldingCorrected", "EquityMarked"),
     "risk": ("TradingHalted", "SymbolHalted", "HaltReset", "TradingPaused", "TradingResumed", "OrderBlocked",
              "Limits"),
     "equity": ("EquityMarked", "InventoryChanged"),
     "prices": ("TickReport",),
     "commands": ("PauseTrading", "ResumeTrading", "HaltTrading", "ResetHalt", "StopGrid", "StartGrid",
-                 "CorrectBalance"),
+                 "DeployGrid", "RebalanceGrid", "CorrectBalance"),
     "reconciliation": ("AccountReconciled", "DifferenceFound", "StreamReport", "OrphanCancelSubmitted"),
     "runs": ("RunReport",),
     "ledger": ("",),
@@ -107,8 +112,12 @@ class Reader:
 
     async def send(self, content: dict[str, Any]) -> None:
         """Send a message; a client that takes none for too long is let go."""
+        await self.send_text(orjson.dumps(content).decode())
+
+    async def send_text(self, text: str) -> None:
+        """The same, of a message that is text already."""
         async with asyncio.timeout(SEND_TIMEOUT_S):
-            await self.socket.send_str(orjson.dumps(content).decode())
+            await self.socket.send_str(text)
 
     # --- what the client says ------------------------------------------------------------------------------
 
@@ -204,20 +213,39 @@ class Reader:
     async def _catch_up(self) -> None:
         asked, after, until, topics = self.asked, self.at, self.run.head, self.topics
         while after < until:
-            found, after = await self.run.ledger(partial(_events, self.run, after, until, topics))
-            for event in found:
+            found, after = await _shared(self.run, after, until, topics)
+            for seq, text in found:
                 if self.asked != asked:
                     return  # it goes on from `at` with what is wanted now
-                self.at = event["seq"]
-                await self.send(event)
+                self.at = seq
+                await self.send_text(text)
             if self.asked != asked:
                 return
             self.at = after
 
 
+Events = tuple[list[tuple[int, str]], int]
+"""Events as (seq, message), and the position they reach."""
+
+_SHARED: WeakKeyDictionary[ServedRun, OrderedDict[Any, asyncio.Future[Events]]] = WeakKeyDictionary()
+
+
+async def _shared(run: ServedRun, after: int, until: int, topics: tuple[str, ...]) -> Events:
+    """The next events; those who ask the same at the same head share one reading."""
+    kept = _SHARED.setdefault(run, OrderedDict())
+    key = (after, until, topics)
+    reading = kept.get(key)
+    if reading is None or (reading.done() and (reading.cancelled() or reading.exception() is not None)):
+        reading = kept[key] = asyncio.ensure_future(run.ledger(partial(_events, run, after, until, topics)))
+        if len(kept) > MOST_SHARED:
+            kept.popitem(last=False)
+    # One client that goes away must not take the answer from the others.
+    return await asyncio.shield(reading)
+
+
 def _events(
     run: ServedRun, after: int, until: int, topics: tuple[str, ...], connection: sqlite3.Connection
-) -> tuple[list[dict[str, Any]], int]:
+) -> Events:
     """Runs in a worker: the next events, and the position they reach."""
     statement = f"{SELECT.replace('WHERE rowid > ?', 'WHERE rowid > ? AND rowid <= ?')} LIMIT ?"
     events = []
@@ -229,7 +257,7 @@ def _events(
         for row in found:
             shown = [one for one in topics_of(row.topic) if one in topics]
             if shown:
-                events.append(_event(row, shown, views.conn))
+                events.append((row.position, orjson.dumps(_event(row, shown, views.conn)).decode()))
     return events, reached
 
 

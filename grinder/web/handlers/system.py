@@ -11,13 +11,13 @@ import orjson
 from aiohttp import web
 
 from grinder.web import pages
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Result, Route
 from grinder.web.guard import METRICS, json_answer, unauthorised
 from grinder.web.handlers.queries import MarketQuery
 from grinder.web.measuring import CONTENT_TYPE
 from grinder.web.openapi import document
 from grinder.web.problems import Problem
-from grinder.web.table import Rate, Result, Role, Route
 
 
 async def root(call: Call) -> Result:

@@ -17,14 +17,14 @@ import msgspec
 from msgspec import Meta
 
 from grinder.errors import UserError
-from grinder.web.call import Call
+from grinder.web.admission import Rate, Role
+from grinder.web.call import Call, Result, Route
 from grinder.web.guard import inside, json_answer
 from grinder.web.handlers.commands import refuse_while_killed
 from grinder.web.handlers.queries import AlertsQuery, RunQuery
 from grinder.web.problems import Problem, problem_of
 from grinder.web.reading import read_body
 from grinder.web.runs import ServedRun
-from grinder.web.table import Rate, Result, Role, Route
 
 SIGNATURE: Final = "X-Webhook-Signature"
 SOURCE: Final = "tradingview"
