@@ -50,15 +50,27 @@ def print_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
+def unlogged(command: F) -> F:
+    """A command that only reads a ledger: it sets the log up when asked to be verbose and starts sooner.
+
+    What a library logs meanwhile comes through the same door as soon as anything of ours logs, and as plain
+    lines on standard error before.
+    """
+    command.unlogged = True  # type: ignore[attr-defined]
+    return command
+
+
 def guarded(command: F) -> F:
     """Show a `UserError` and end with its status; end cleanly on Ctrl-C."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
-        from grinder.log import configure
-
         context = click.get_current_context(silent=True)
-        configure(bool(context and context.find_root().obj), bool(kwargs.get("as_json")))
+        verbose = bool(context and context.find_root().obj)
+        if verbose or not getattr(command, "unlogged", False):
+            from grinder.log import configure
+
+            configure(verbose, bool(kwargs.get("as_json")))
         try:
             command(*args, **kwargs)
         except UserError as error:

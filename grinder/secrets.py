@@ -7,10 +7,8 @@ registered with the log's redaction.  A key that could move money away does not 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +17,7 @@ import attrs
 
 from actors.ports import Permissions
 from grinder.errors import ConfigError, EnvironmentFault, UserError
+from grinder.files import OWNER_ONLY, refuse_careless, replace_file, user_file
 from grinder.observation.redaction import HIDDEN, register_secret
 
 SERVICE: Final = "grinder"
@@ -301,13 +300,7 @@ def _entry(credentials: Credentials) -> dict[str, str]:
 
 def secrets_file(environment: Mapping[str, str]) -> Path:
     """Where the secrets file is: what `GRINDER_SECRETS_FILE` says, or in the user's configuration folder."""
-    named = environment.get(FILE_VARIABLE, "")
-    if named:
-        return Path(named)
-    home = environment.get("XDG_CONFIG_HOME") or str(
-        Path(environment.get("HOME") or "~").expanduser() / ".config"
-    )
-    return Path(home) / "grinder" / "secrets.json"
+    return user_file(environment, FILE_VARIABLE, "secrets.json")
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -319,8 +312,7 @@ def read_file(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            # Asked of the open file: the path could lead elsewhere a moment later.
-            _refuse_careless(os.fstat(file.fileno()), path)
+            refuse_careless(os.fstat(file.fileno()), path, "secrets.file", "the secrets file", SecretsError)
             found = json.loads(file.read())
     except FileNotFoundError:
         return {}
@@ -348,43 +340,15 @@ def write_entry(path: Path, account: str, credentials: Credentials | None) -> No
     entries.pop(account, None)
     if credentials is not None:
         entries[account] = _entry(credentials)
-    temporary = path.with_name(path.name + ".new")
+    content = json.dumps(entries, indent=2, sort_keys=True).encode() + b"\n"
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(entries, indent=2, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        replace_file(path, content, OWNER_ONLY, alone=False)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise EnvironmentFault(
             "secrets.file", f"the secrets file cannot be written: {error.strerror}", place=str(path),
             fix=f"choose another place with {FILE_VARIABLE}",
         ) from error  # fmt: skip
-
-
-def _refuse_careless(found: os.stat_result, path: Path) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & 0o077:
-        raise SecretsError(
-            "secrets.file_mode",
-            "the secrets file can be read or changed by others",
-            place=str(path),
-            value=f"mode {mode:04o}",
-            fix=f"chmod 600 {path}",
-        )
-    if found.st_uid != os.getuid():
-        raise SecretsError(
-            "secrets.file_owner",
-            "the secrets file belongs to somebody else",
-            place=str(path),
-            value=f"user {found.st_uid}",
-            fix=f"chown {os.getuid()} {path}",
-        )
 
 
 def _not_a_file(path: Path) -> UserError:

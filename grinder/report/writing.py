@@ -1,15 +1,14 @@
-"""Writing the page.
+"""The page as a whole, and writing it to a file.
 
 Law: the file is whole or not there; whoever has the old page open keeps it until the new one is complete.
 """
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from grinder.errors import EnvironmentFault
+from grinder.files import replace_file
 from grinder.report.collect import collect
 from grinder.report.page import page
 from grinder.run_folder import RunFolder
@@ -25,10 +24,19 @@ def write_report(folder: RunFolder, html: Path) -> int:
         EnvironmentFault: the charting extra or the views are missing.
         OSError: the file cannot be written.
     """
-    plotly = _plotly()
-    content = page(collect(folder), plotly).encode()
-    _replace(html, content)
+    content = report_page(folder).encode()
+    replace_file(html, content, alone=False)
     return len(content)
+
+
+def report_page(folder: RunFolder) -> str:
+    """A run's report as HTML that needs no network.
+
+    Raises:
+        As `write_report`, which writes it to a file.
+    """
+    plotly = _plotly()  # first: without it nothing has to be read
+    return page(collect(folder), plotly)
 
 
 def _plotly() -> str:
@@ -44,18 +52,3 @@ def _plotly() -> str:
         ) from error
     script: str = get_plotlyjs()
     return script
-
-
-def _replace(target: Path, content: bytes) -> None:
-    # Beside the target, so that renaming stays on one disk and cannot leave half a file.
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

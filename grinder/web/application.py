@@ -24,7 +24,7 @@ from grinder.web.access.signals import Signals
 from grinder.web.access.store import AccessStore
 from grinder.web.access.tokens import Tokens
 from grinder.web.access.users import Users
-from grinder.web.call import Services
+from grinder.web.call import Route, Services
 from grinder.web.guard import LARGEST_BODY, SERVICES, frame, gated, harden
 from grinder.web.limits import Limits
 from grinder.web.market import CoinGecko, MarketOverview, MarketSource, NoMarket
@@ -32,7 +32,6 @@ from grinder.web.measuring import WebMetrics
 from grinder.web.routes import ROUTES
 from grinder.web.runs import Runs
 from grinder.web.settings import WebSettings
-from grinder.web.table import Route
 
 Clock = Callable[[], int]
 

@@ -1,13 +1,14 @@
-"""What a handler is given: who calls, with what, and the parts of the program it may use.
+"""What a route is, and what its handler is given: who calls, with what, and the parts of the program.
 
-Law: by the time a handler sees a call it was authenticated, authorised, counted and read; a handler decides
-nothing of that again.
+Law: everything about a route is data in its row.  The server, the document about the API and the tests are
+made from the same rows, so they cannot disagree.  By the time a handler sees a call it was authenticated,
+authorised, counted and read; a handler decides nothing of that again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakSet
 
 import attrs
@@ -21,14 +22,62 @@ from grinder.web.access.signals import Signals
 from grinder.web.access.store import AccessStore
 from grinder.web.access.tokens import Token, Tokens
 from grinder.web.access.users import Users
+from grinder.web.admission import Rate, Role
 from grinder.web.limits import Limits
 from grinder.web.market import MarketOverview
 from grinder.web.measuring import WebMetrics
 from grinder.web.runs import Runs, ServedRun
 from grinder.web.settings import WebSettings
-from grinder.web.table import Role, Route
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+Result: TypeAlias = "web.StreamResponse | Mapping[str, Any]"
+Handler: TypeAlias = "Callable[[Call], Awaitable[Result]]"
+
+
+class Nothing(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A query or body without any field."""
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """One row.
+
+    Attributes:
+        path: aiohttp's notation, such as ``/api/grids/{symbol}``.
+        name: the action, as the audit log and the document call it.
+        query, body: what may be sent; a field that is not in it is refused.  A `body` of None: none is read.
+        own_body: what the handler reads from the raw body itself, for the document.
+        answer: name of the answer's schema (`grinder.web.openapi.ANSWERS`).
+        success: status of an answer that went well.
+        errors: statuses a caller has to expect beside those of every route.
+        step_up: a fresh one-time code is asked for, whoever calls.
+        needs_header: a write of a page's session needs the session's CSRF token (False only where the caller
+            proves itself with every request, or has no session yet).
+        media: of the answer.
+    """
+
+    method: str
+    path: str
+    name: str
+    handler: Handler
+    role: Role
+    rate: Rate
+    summary: str
+    query: type[msgspec.Struct] = Nothing
+    body: type[msgspec.Struct] | None = None
+    own_body: type[msgspec.Struct] | None = None
+    answer: str = "Object"
+    success: int = 200
+    errors: tuple[int, ...] = ()
+    step_up: bool = False
+    needs_header: bool = True
+    media: str = "application/json"
+
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything."""
+        return self.method not in ("GET", "HEAD")
 
 
 @attrs.frozen(kw_only=True)

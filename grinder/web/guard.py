@@ -22,12 +22,12 @@ from aiohttp import web
 from grinder.errors import UserError
 from grinder.log import logger
 from grinder.web.access.tokens import Refused
-from grinder.web.call import NOBODY, Call, Principal, Services
+from grinder.web.admission import Rate, Role
+from grinder.web.call import NOBODY, Call, Nothing, Principal, Route, Services
 from grinder.web.limits import Allowance
 from grinder.web.problems import Problem, problem_of
 from grinder.web.reading import read_body, read_query
 from grinder.web.settings import LOOPBACK_NAMES
-from grinder.web.table import Nothing, Rate, Role, Route
 
 LARGEST_BODY: Final = 64 * 1024
 SESSION_COOKIE: Final = "grinder_session"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import attrs
 
-from grinder.web.table import Rate
+from grinder.web.admission import Rate
 
 NS = 10**9
 WINDOW_NS = 60 * NS

@@ -51,9 +51,13 @@ class Problem(Exception):
 
 _STATUS = {"control.not_running": 503, "control.symbol": 404, "ledger.missing": 503}
 
+_STATUS_OF_KIND = {"config": 400, "deploy": 400, "grid": 409}
+"""Terms that cannot be, and what a grid refuses as it is now."""
+
 
 def problem_of(error: UserError) -> Problem:
     """The answer to a request that met an error of the program's own kind."""
     status = _STATUS.get(error.code, 503 if isinstance(error, EnvironmentFault | LedgerError) else 422)
+    status = _STATUS_OF_KIND.get(error.code.partition(".")[0], status)
     # The place is a path of this machine: it helps its owner on the command line, and a stranger here.
     return Problem(status, error.code, error.what, value=error.value if status < 500 else "", fix=error.fix)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import attrs
 
 from grinder.web.runs import position_of
+from projections.counts import COUNTS
 from projections.cycles import CYCLES
 from projections.equity import CURVE
 from projections.fills import TRADES
@@ -21,7 +22,7 @@ from projections.grids import CONFIGS
 from projections.inventory import POSITIONS
 from projections.levels import LEVELS, SKIPPED
 from projections.listings import INSTRUMENTS
-from projections.orders import ORDERS
+from projections.orders import ORDERS, WORKING
 from projections.pnl_rows import DAYS, SYMBOLS, TOTAL
 from projections.reconciliation import COMPARISONS, DIFFERENCES, STREAMS
 from projections.risk_rows import ACCOUNT_SCOPE, BLOCKS, HALTS, RISK
@@ -105,23 +106,24 @@ def page(
 
 _WORKING = """
     (SELECT count(*) FROM grid_orders o WHERE o.symbol = g.symbol AND o.closed_position IS NULL
-        AND o.side = '{side}' AND o.status IN ('open', 'partially_filled', 'pending', 'unknown'))"""
+        AND o.side = '{side}' AND {working}
+        AND o.status IN ('open', 'partially_filled', 'pending', 'unknown'))"""
 
 _GRIDS = f"""
     SELECT g.symbol AS symbol, g.status AS status, p.mark_price AS current_price,
         g.lower_price AS lower, g.upper_price AS upper, g.grid_count AS grid_count,
         (SELECT count(*) FROM {LEVELS.name} l WHERE l.symbol = g.symbol AND l.held <> '0') AS filled_levels,
-        {_WORKING.format(side="buy")} AS pending_buys,
-        {_WORKING.format(side="sell")} AS pending_sells,
-        (SELECT count(*) FROM {TRADES.name} t WHERE t.symbol = g.symbol AND t.side = 'buy') AS total_buys,
-        (SELECT count(*) FROM {TRADES.name} t WHERE t.symbol = g.symbol AND t.side = 'sell') AS total_sells,
+        {_WORKING.format(side="buy", working=WORKING)} AS pending_buys,
+        {_WORKING.format(side="sell", working=WORKING)} AS pending_sells,
+        ifnull(m.buys, 0) AS total_buys, ifnull(m.sells, 0) AS total_sells,
         ifnull(n.realised, '0') AS realized_pnl, ifnull(n.grid_profit, '0') AS grid_profit,
         ifnull(n.unpaired_pnl, '0') AS unpaired_pnl, ifnull(p.quantity, '0') AS inventory,
-        (SELECT count(*) FROM {CYCLES.name} c WHERE c.symbol = g.symbol AND c.status = 'closed') AS cycles,
+        ifnull(m.cycles_closed, 0) AS cycles,
         g.stop_reason AS stop_reason, max(g.updated_at_ns, ifnull(p.updated_at_ns, 0)) AS last_update
     FROM {CONFIGS.name} g
     LEFT JOIN {POSITIONS.name} p ON p.symbol = g.symbol
     LEFT JOIN {SYMBOLS.name} n ON n.symbol = g.symbol
+    LEFT JOIN {COUNTS.name} m ON m.symbol = g.symbol
 """
 
 

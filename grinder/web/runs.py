@@ -20,9 +20,10 @@ from grinder.live.asking import ask
 from grinder.live.places import address_file
 from grinder.log import logger
 from grinder.run_folder import RunFolder
-from grinder.views.store import open_views, update
+from grinder.views.building import FAR, Building
+from grinder.views.store import open_views, standing, update
 from grinder.web.problems import Problem
-from grinder.web.travel import TimeTravel
+from grinder.web.travel import NotThereError, TimeTravel
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ class ServedRun:
     Attributes:
         name: what requests call it.
         head: position the views stand at; what is shown never goes beyond.
+        end: the last record of the ledger.
+        preparing: whether the views are far behind and another process brings them up to the end.
         verifying: whether its ledger is being checked at this moment.
     """
 
@@ -52,6 +55,10 @@ class ServedRun:
         self.folder.require()
         self.name = folder.resolve().name
         self.head = 0
+        self.end = 0
+        self.preparing = False
+        self._building: Building | None = None
+        self._closed = False
         self._clock = clock
         self._looked_ns = 0
         self._silent = False
@@ -62,24 +69,19 @@ class ServedRun:
         self._fault = ""
         self._change = asyncio.Condition()
         self._pool = ThreadPoolExecutor(max_workers=3, thread_name_prefix=f"run-{self.name}")
-        # One thread of its own: the first look back reads the whole ledger, and the present must not wait.
+        # One thread of its own: whoever looks at the present must not wait for who looks back.
         self._back = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"back-{self.name}")
         # And a process that hangs must not keep anybody from reading.
         self._talk = ThreadPoolExecutor(max_workers=4, thread_name_prefix=f"talk-{self.name}")
-        self._travel = TimeTravel(self.folder.ledger)
+        self._travel = TimeTravel(self.folder.views, self.folder.ledger)
         self.verifying = False
 
     # --- following -----------------------------------------------------------------------------------------
 
     async def follow(self) -> None:
         """Keep the views current until cancelled."""
-        prepared = True
         while True:
-            before = self.head
             await self.look()
-            if prepared and self.head == before:
-                prepared = await self._prepare()
-            prepared = prepared or self.head != before
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def watch(self) -> None:
@@ -111,18 +113,31 @@ class ServedRun:
     def _update(self) -> int:
         """Runs in a worker; where the views stand."""
         with closing(connect(self.folder.ledger)) as ledger:
-            end = ledger.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
-        if end != self.head or not self.folder.views.is_file():
-            update(self.folder.path)
-            with closing(open_views(self.folder.path)) as db:
-                return position_of(db.conn)
-        return self.head
+            end = self.end = ledger.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
+            if end == self.head and self.folder.views.is_file():
+                self.preparing = False
+                return self.head
+            at = standing(self.folder.path, ledger)
+        if end - at > FAR and self._goes_on_elsewhere():
+            self.preparing = True
+            return at
+        update(self.folder.path)
+        self.preparing = False
+        with closing(open_views(self.folder.path)) as db:
+            return position_of(db.conn)
 
-    async def _prepare(self) -> bool:
-        try:
-            return await self._work(lambda: self._travel.prepare(self.head), self._back)
-        except UserError:
-            return False  # whoever asks for a position there is told
+    def _goes_on_elsewhere(self) -> bool:
+        """Whether another process brings the views up to date; False after one that could not."""
+        if self._building is not None:
+            status = self._building.status()
+            if status is None:
+                return True
+            if status:
+                return False  # the same again, here, says why
+        if self._closed:
+            return True
+        self._building = Building(self.folder.path)
+        return True
 
     async def changed(self, since: int, timeout_s: float) -> None:
         """Wait until the views stand beyond a position, or for so long."""
@@ -134,8 +149,11 @@ class ServedRun:
 
     async def close(self) -> None:
         """Let go of everything."""
+        self._closed = True
         for pool in (self._pool, self._back, self._talk):
             pool.shutdown(wait=False, cancel_futures=True)
+        if self._building is not None:
+            await asyncio.to_thread(self._building.close)
         await asyncio.to_thread(self._travel.close)
 
     # --- reading -------------------------------------------------------------------------------------------
@@ -144,14 +162,28 @@ class ServedRun:
         """Ask the views, as they are or as they were at a record; all of one question sees one state.
 
         Raises:
-            Problem: 404, the ledger has no such record yet; 503, there are no views.
+            Problem: 404, the ledger has no such record yet; 503, the views have not come so far.
         """
+        if self.preparing and (at > self.head if at is not None else not self.head):
+            raise self._too_early()
         if at is None:
             return await self._work(lambda: self._ask_views(question))
         if at > self.head:
             raise Problem(404, "ledger.position", "the ledger has no such record", value=str(at),
                           fix=f"the last is {self.head}")  # fmt: skip
-        return await self._work(lambda: self._travel.read(at, question), self._back)
+        try:
+            return await self._work(lambda: self._travel.read(at, question), self._back)
+        except NotThereError:
+            raise self._too_early() from None
+
+    def _too_early(self) -> Problem:
+        return Problem(
+            503,
+            "views.preparing",
+            "the views are being made from the ledger",
+            value=f"{self.head} of {self.end}",
+            fix="what is before that record can be looked at already; the rest in a moment",
+        )
 
     def _ask_views(self, question: Question[T]) -> T:
         with closing(open_views(self.folder.path)) as db:
@@ -222,8 +254,9 @@ class ServedRun:
     def freshness(self, at: int | None = None) -> dict[str, Any]:
         """What to think of an answer: the record it stands at, and whether that can be trusted to be now.
 
-        A finished run is never stale.  One whose process should be there is, when neither its ledger could be
-        read nor its process answered for ten seconds, or its process does not answer when asked.
+        A finished run is stale only while its views are being made.  One whose process should be there is,
+        when neither its ledger could be read nor its process answered for ten seconds, or its process does
+        not answer when asked.
         """
         now = self._clock()
         running = self.is_up
@@ -233,8 +266,10 @@ class ServedRun:
             "run": self.name,
             "position": self.head if at is None else at,
             "head": self.head,
+            "end": self.end,
+            "preparing": self.preparing,
             "running": running,
-            "stale": bool(self._fault) or old or silent,
+            "stale": bool(self._fault) or old or silent or self.preparing,
             "fault": self._fault,
             "checked_ns": self._looked_ns,
         }

@@ -29,29 +29,9 @@ def imports_of(source: str, known: set[str]) -> set[str]:
     return found & known
 
 
-NAMED_ONLY = (
-    ("grinder.live.stopping", "grinder.live.run"),
-    ("grinder.live.watching", "grinder.live.run"),
-    ("grinder.web.table", "grinder.web.call"),
-    ("grinder.simulated.protocols.bybit_trade_socket", "grinder.simulated.protocols.bybit"),
-    ("grinder.simulated.protocols.bybit_streams", "grinder.simulated.protocols.bybit"),
-    ("grinder.simulated.protocols.okx_streams", "grinder.simulated.protocols.okx"),
-    ("grinder.simulated.protocols.kraken_messages", "grinder.simulated.protocols.kraken"),
-    ("grinder.simulated.protocols.okx_trading", "grinder.simulated.protocols.okx"),
-    ("grinder.simulated.protocols.kraken_channels", "grinder.simulated.protocols.kraken"),
-    ("grinder.simulated.protocols.kraken_answers", "grinder.simulated.protocols.kraken"),
-)
-"""Parts that name their whole for the type checker alone; each still has to, or leaves this table."""
-
-
 def test_the_import_graph_has_no_cycle() -> None:
     modules = {module_name(path): path for room in ROOMS for path in (REPO / room).rglob("*.py")}
     graph = {name: imports_of(path.read_text("utf-8"), set(modules)) for name, path in modules.items()}
-    for part, whole in NAMED_ONLY:
-        source = modules[part].read_text("utf-8")
-        assert f"if TYPE_CHECKING:\n    from {whole} import" in source
-        assert source.count(f"from {whole} import") == 1
-        graph[part].remove(whole)
     assert sum(map(len, graph.values())) > 300
     assert len(list(TopologicalSorter(graph).static_order())) == len(modules)
 

@@ -61,7 +61,7 @@ def test_every_command_is_in_the_ledger_with_its_operator_when_it_is_answered(
             stopped = await done("/api/grids/BTCUSDT/stop", "StopGrid/1", json={"on_stop": "keep"})
             assert stopped == {"symbol": "BTCUSDT", "on_stop": "keep", "reason": "operator by otto"}
             killed = await done("/api/kill", "HaltTrading/1", json={"reason": "too hot"})
-            assert killed == {"reason": "MANUAL by otto: too hot"}
+            assert killed == {"reason": "MANUAL: too hot", "operator": "otto"}
             refused = await web.post("/api/resume/BTCUSDT")
             assert (refused.status, refused.json["code"]) == (403, "risk.halted")
             assert (await web.post("/api/reset-kill")).status == 403
@@ -79,6 +79,73 @@ def test_every_command_is_in_the_ledger_with_its_operator_when_it_is_answered(
             done_rows = [(r["user"], r["action"]) for r in web.audit() if r["result"].startswith("done")]
             assert ("otto", "kill") in done_rows
             assert ("ada", "reset_kill") in done_rows
+
+    play(scene)
+
+
+def test_a_grid_is_stopped_started_deployed_and_rebalanced_over_the_api(run: Path, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with serving([run], tmp_path, users=[("otto", "operator"), ("vera", "viewer")]) as web:
+            await web.login("vera")
+            asked = {"symbol": "btcusdt", "settings": {"grid_number": 10}}
+            plan = (await web.post("/api/deploy/preview", json=asked)).json
+            assert (len(plan["plan"]["levels"]), plan["terms"]["grid_number"]) == (10, "10")
+            assert plan["changes"] == [{"setting": "grids.BTCUSDT.grid_number", "old": "16", "new": "10"}]
+            assert (await web.post("/api/deploy", json=asked)).status == 403, "looking is not deploying"
+            await web.login("otto")
+
+            async def status(wanted: str) -> dict[str, Any]:
+                for _ in range(200):
+                    web.services.runs.by_name["own"]._asked_ns = 0
+                    live = (await web.get("/api/status")).json["live"] or {"symbols": {}}
+                    grid: dict[str, Any] = live["symbols"].get("BTCUSDT", {})
+                    if grid.get("status") == wanted:
+                        return grid
+                    await asyncio.sleep(0.05)
+                raise AssertionError(f"not {wanted}")
+
+            key = {"Idempotency-Key": "deploy-once"}
+            first = await web.post("/api/deploy", json=asked, headers=key)
+            again = await web.post("/api/deploy", json=asked, headers=key)
+            assert first.json == again.json and first.json["status"] == "done", "one record for one key"
+            kind, state = record(run, first.json["position"])
+            assert (kind, state["operator"], state["changes"][0]["new"]) == ("DeployGrid/1", "otto", "10")
+            assert len((await status("running"))["levels"]) == 10
+            changes: list[dict[str, Any]] = []
+            while not changes:  # the views follow the ledger
+                await asyncio.sleep(0.05)
+                changes = (await web.get("/api/config-changes")).json["changes"]
+            (change,) = changes
+            said = (change["operator"], change["setting"], change["old"], change["new"])
+            assert said == ("otto", "grids.BTCUSDT.grid_number", "16", "10")
+
+            assert (await web.post("/api/rebalance", json={})).json["symbols"] == ["BTCUSDT"]
+            await status("running")
+            await web.post("/api/grids/BTCUSDT/stop", json={"on_stop": "cancel"})
+            await status("stopped")
+            refused = await web.post("/api/rebalance", json={"symbol": "BTCUSDT"})
+            assert (refused.status, refused.json["code"]) == (409, "grid.not_running")
+            await web.post("/api/pause")
+            blocked = await web.post("/api/grids/BTCUSDT/start")
+            assert (blocked.status, blocked.json["status"]) == (200, "blocked")
+            assert blocked.json["reason"] == "PAUSED"
+            await web.post("/api/resume")
+            assert (await web.post("/api/grids/BTCUSDT/start")).json["status"] == "done"
+            assert len((await status("running"))["levels"]) == 10, "under the terms deployed last"
+
+            twice = await web.post("/api/grids/BTCUSDT/start")
+            assert (twice.status, twice.json["code"]) == (409, "grid.already_open")
+
+            await web.post("/api/kill", json={})
+            for path, body in (
+                ("/api/grids/BTCUSDT/start", None),
+                ("/api/deploy", {"symbol": "BTCUSDT", "settings": {"grid_number": 8}}),
+                ("/api/rebalance", {}),
+            ):
+                refused = await web.post(path, json=body)
+                assert (refused.status, refused.json["code"]) == (403, "risk.halted"), path
+            done = [row["action"] for row in web.audit() if row["result"].startswith(("done", "blocked"))]
+            assert {"deploy", "rebalance", "start_grid", "stop_grid"} <= set(done)
 
     play(scene)
 

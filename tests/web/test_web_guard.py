@@ -10,9 +10,9 @@ import pytest
 from web_rig import PASSWORD, Web, play, serving
 
 from grinder.errors import UserError
+from grinder.web.admission import Rate
 from grinder.web.limits import Limits
 from grinder.web.settings import WebSettings
-from grinder.web.table import Rate
 
 
 def test_a_server_is_refused_that_would_be_open_to_others(tmp_path: Path) -> None:

@@ -171,14 +171,12 @@ def cut(finished: Path, folder: Path, position: int) -> dict[str, list[Any]]:
 
 def test_the_views_at_a_record_are_those_of_the_ledger_cut_there(finished: Path, tmp_path: Path) -> None:
     head = summary(finished).position
-    travel = TimeTravel(finished / "ledger.db", step=50, snapshots=4)
+    travel = TimeTravel(finished / "views.db", finished / "ledger.db")
     order = [head // 2, 3, head - 1, 60, 61, head // 3, 1, head // 2 + 1]
     for number, position in enumerate(order):
         expected = cut(finished, tmp_path / str(number), position)
         assert travel.read(position, dumped) == expected, position
     assert all(not rows_ for name, rows_ in travel.read(0, dumped).items() if name == "trades")
-    while travel.prepare(head):
-        pass
     assert travel.read(77, dumped) == cut(finished, tmp_path / "last", 77)
     travel.close()
 
@@ -214,7 +212,7 @@ def test_every_reading_route_travels_and_the_answer_says_where_it_stands(
 
 def test_a_step_in_time_takes_less_than_three_tenths_of_a_second(finished: Path) -> None:
     head = summary(finished).position
-    travel = TimeTravel(finished / "ledger.db")
+    travel = TimeTravel(finished / "views.db", finished / "ledger.db")
     slowest = 0.0
     for position in (head - 1, 5, head // 2, head // 2 + 1, head // 4):
         began = time.perf_counter()

@@ -13,11 +13,12 @@ import pytest
 from aiohttp import web
 from web_rig import COST, Clock, play, serving
 
+from grinder.web.admission import Rate, Role
 from grinder.web.application import WebServer
+from grinder.web.call import Route
 from grinder.web.openapi import document
 from grinder.web.routes import ROUTES
 from grinder.web.settings import WebSettings
-from grinder.web.table import Rate, Role, Route
 
 PARTS = {
     "{symbol}": "BTCUSDT",

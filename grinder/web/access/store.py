@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from grinder.errors import EnvironmentFault
+from grinder.files import OWNER_ONLY, refuse_careless, user_file
 
 FORMAT: Final = 1
 APPLICATION_ID: Final = 0x67726E61
@@ -58,13 +58,7 @@ STATEMENTS: Final = (
 
 def access_file(environment: Mapping[str, str]) -> Path:
     """Where the database is: what `GRINDER_ACCESS_FILE` says, or in the user's configuration folder."""
-    named = environment.get(FILE_VARIABLE, "")
-    if named:
-        return Path(named)
-    home = environment.get("XDG_CONFIG_HOME") or str(
-        Path(environment.get("HOME") or "~").expanduser() / ".config"
-    )
-    return Path(home) / "grinder" / "access.db"
+    return user_file(environment, FILE_VARIABLE, "access.db")
 
 
 class AccessStore:
@@ -83,8 +77,8 @@ class AccessStore:
         self._inside = False
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            _refuse_careless(path)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
+            refuse_careless(path.stat(), path, "access.file", "the database of users")
             self._db = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )
@@ -163,15 +157,3 @@ class AccessStore:
     def close(self) -> None:
         """Close it."""
         self._db.close()
-
-
-def _refuse_careless(path: Path) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise EnvironmentFault(
-            "access.file_mode",
-            "the database of users can be read or changed by others",
-            place=str(path),
-            value=f"mode {mode:04o}",
-            fix=f"chmod 600 {path}",
-        )

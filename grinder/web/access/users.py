@@ -16,7 +16,7 @@ from grinder.errors import UserError
 from grinder.web.access import totp
 from grinder.web.access.passwords import COST, hashed, matches, nobody
 from grinder.web.access.store import AccessStore
-from grinder.web.table import ROLES, Role
+from grinder.web.admission import ROLES, Role
 
 NAME: Final = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 RESERVED: Final = ("local", "tradingview", "operator", "start", "nobody")
