@@ -102,6 +102,7 @@ class SymbolHistory:
         held: what came without trading, as (quantity, cost): opening holdings at their first price, and
             corrections.
         mark: the last price; None before the first.
+        marked_ns: when it was that.
     """
 
     fees: Fraction = ZERO
@@ -109,6 +110,7 @@ class SymbolHistory:
     opening: Fraction = ZERO
     held: list[tuple[Fraction, Fraction]] = attrs.field(factory=list)
     mark: Fraction | None = None
+    marked_ns: int = 0
 
 
 @attrs.define
@@ -159,9 +161,9 @@ class HistoryReader:
                     self._corrected(event)
                 case EquityMarked() | DayStarted():
                     for symbol, ticks in event.marks:
-                        self._mark(symbol, ticks)
+                        self._mark(symbol, ticks, ts_ns)
                 case InventoryChanged() | SymbolHalted():
-                    self._mark(event.symbol, event.price_ticks)
+                    self._mark(event.symbol, event.price_ticks, ts_ns)
                 case StreamReport() | RunReport() | TickReport() | ClockReport():
                     self._sight(ts_ns, event)
             self._last_ns = ts_ns
@@ -193,13 +195,13 @@ class HistoryReader:
 
     # --- what happened ---------------------------------------------------------------------------------
 
-    def _mark(self, symbol: str, ticks: int) -> None:
+    def _mark(self, symbol: str, ticks: int, ts_ns: int) -> None:
         if symbol not in self._instruments:
             return
         one, price = self._symbol(symbol), self._price(symbol, ticks)
         if one.mark is None and one.opening:
             one.held.append((one.opening, one.opening * price))
-        one.mark = price
+        one.mark, one.marked_ns = price, ts_ns
 
     def _corrected(self, event: HoldingCorrected) -> None:
         one, moved = self._symbol(event.symbol), self._base(event.symbol, event.base_units)
@@ -224,7 +226,7 @@ class HistoryReader:
         symbol = event.symbol
         one, price = self._symbol(symbol), self._price(symbol, event.price_ticks)
         if one.mark is None:
-            self._mark(symbol, event.price_ticks)
+            self._mark(symbol, event.price_ticks, ts_ns)
         one.fees -= self._money(symbol, event.fee_value)
         order = self._by_id.get(event.client_order_id)
         moved = self._base(symbol, event.base_units)

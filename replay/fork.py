@@ -114,6 +114,11 @@ class HistoryJournal:
             self._expected = next(self._parent, None)
         self._then.append(row)
 
+    @property
+    def awaited(self) -> int:
+        """Position of the parent's record that has to come next; 0 when all of them came."""
+        return self._expected[0] if self._expected is not None else 0
+
     def check(self) -> None:
         """Raises HistoryDiffers: a record was not the parent's."""
         if self._divergence is not None:

@@ -22,8 +22,10 @@ import attrs
 from actors.core import Core
 from actors.journal import Journal, MemoryJournal
 from actors.records import LedgerRow
+from actors.sequencer import CoreFailure
 from domain.codec import decode, encode, state_text
-from domain.inputs import CarryState, HaltTrading
+from domain.inputs import ACCOUNT, CarryState, HaltTrading
+from domain.orders import ENDED
 from domain.record import Record
 from domain.risk_events import BlockReason
 from replay.compare import Divergence, PlainRow, difference
@@ -75,18 +77,32 @@ class Sliced:
     offset: int
 
 
-class Redactor:
-    """Gives names that say whose run it is new ones, consistently."""
+_ORDER_ID = re.compile(rb"[0-9a-f]{32}")
 
-    def __init__(self, ledger_id: str) -> None:
+
+def orders_named(recorded: Iterable[PlainRow]) -> frozenset[str]:
+    """Ids of the orders that records speak of."""
+    return frozenset(found.decode() for row in recorded for found in _ORDER_ID.findall(row[4]))
+
+
+class Redactor:
+    """Gives names that say whose run it is new ones, consistently.
+
+    Args:
+        named: orders the slice speaks of; of the orders that ended before it, the others are left out (books
+            look an order up by its id and in no other way).  None keeps all.
+    """
+
+    def __init__(self, ledger_id: str, named: frozenset[str] | None = None) -> None:
         self._ledger_id = ledger_id
+        self._named = named
         self._names: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
 
     def record(self, report: Record) -> Record:
         """An input under the new names."""
         if isinstance(report, CarryState):
-            return CarryState(stream=report.stream, state=self.state(report.state))
+            return CarryState(stream=report.stream, state=self.state(report.state, report.stream))
         if isinstance(report, HaltTrading) and report.reason not in _KNOWN_REASONS:
             self._new("reason", report.reason)
         fields = self._walk("", json.loads(encode(report)))
@@ -95,9 +111,21 @@ class Redactor:
         found: Record = decode(report.TOPIC, json.dumps(fields))
         return found
 
-    def state(self, text: str) -> str:
+    def state(self, text: str, stream: str = "") -> str:
         """An actor's state under the new names."""
-        return json.dumps(self._walk("", json.loads(text)), sort_keys=True, separators=(",", ":"))
+        fields = json.loads(text)
+        if stream == ACCOUNT and self._named is not None:
+            self._leave_out(fields, self._named)
+        return json.dumps(self._walk("", fields), sort_keys=True, separators=(",", ":"))
+
+    def _leave_out(self, books: dict[str, Any], named: frozenset[str]) -> None:
+        ended = books.get("ended", {})
+        orders = books.get("orders", {})
+        gone = {
+            one for one in ended.values() if one not in named and orders.get(one, {}).get("status") in ENDED
+        }
+        books["ended"] = {number: one for number, one in ended.items() if one not in gone}
+        books["orders"] = {one: order for one, order in orders.items() if one not in gone}
 
     def _walk(self, name: str, found: Any) -> Any:
         if isinstance(found, dict):
@@ -162,8 +190,7 @@ def cut(
     while row is not None and row[0] < first:
         if row[0] == row[6]:
             before.journal.rows.clear()  # type: ignore[attr-defined]
-            before.learn(decode(row[3], row[4]), row[5])
-            before.take_intents()
+            _learn(before, decode(row[3], row[4]), row)
             last_ns = row[5]
             between(row[0])
         row = next(rows, None)
@@ -182,13 +209,21 @@ def cut(
             check.expect(row)
         if row[0] == row[6]:
             report = decode(row[3], row[4])
-            core.learn(redactor.record(report) if redactor else report, row[5])
-            core.take_intents()
+            _learn(core, redactor.record(report) if redactor else report, row)
             between(row[0])
         row = next(rows, None)
     if check is not None:
         check.end()
     return Sliced(core, first, last, carried_records, offset)
+
+
+def _learn(core: Core, report: Record, row: PlainRow) -> None:
+    try:
+        core.learn(report, row[5])
+    except CoreFailure as failure:
+        raised = Divergence(row[0], failure.stream, "answer", row[4].decode(), str(failure), row[0])
+        raise HistoryOtherwise(raised) from failure
+    core.take_intents()
 
 
 class _Check:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from grinder.command_line import JSON, RUN, guarded, main, print_json
+from grinder.command_line import JSON, RUN, guarded, main, print_json, unlogged
 from grinder.errors import UserError
 
 COLUMNS = ("position", "time", "ts_ns", "actor", "version", "type", "cause", "state")
@@ -39,6 +39,7 @@ COLUMNS = ("position", "time", "ts_ns", "actor", "version", "type", "cause", "st
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated, with a line of names.")
 @JSON
 @guarded
+@unlogged
 def audit(run: Path, as_csv: bool, as_json: bool, decoded: bool, **options: Any) -> None:
     """Show the records of a ledger that pass a filter; reads only."""
     from grinder.inspection.records import Records, reading_faults

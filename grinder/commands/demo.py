@@ -94,12 +94,7 @@ def _run(folder: RunFolder, seed: int, speed: float, quiet: bool) -> dict[str, A
     replayed = replay_run(folder.path, lambda stage, at, total: None)
     result = {
         "run": str(folder.path),
-        "fills": totals.fills,
-        "cycles": totals.cycles,
-        "symbols": totals.symbols,
-        "equity_start": totals.equity_start,
-        "equity_end": totals.equity_end,
-        "identity_residual": totals.identity_residual,
+        **totals.in_short(),
         "head": replayed["head"],
     }
     if not quiet:

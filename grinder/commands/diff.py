@@ -8,17 +8,21 @@ from __future__ import annotations
 import tempfile
 from contextlib import closing
 from fractions import Fraction
+from itertools import takewhile
 from pathlib import Path
 from statistics import median_low
 from typing import Any
+
+import attrs
 
 from actors.records import LedgerRow
 from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
 from grinder.errors import UserError
-from grinder.ledger.reading import plain_rows
+from grinder.inspection.records import iso
 from grinder.travel.comparing import run_backtest_of
-from grinder.travel.parents import Parent, read_parent, records_of, row_at
+from grinder.travel.parents import Parent, read_parent, records_of, row_at, rows_through
+from grinder.views.schema import SOURCE
 from grinder.views.store import open_views, update
 from replay.compare import FIELDS
 from replay.drift import (
@@ -71,8 +75,9 @@ def diff(a: Path, b: Path | None, *, backtest: bool, out: Path | None, progress:
 def _compared(a: Parent, b: Parent, progress: Progress, *, drift: bool = False) -> dict[str, Any]:
     with rare_collections():
         diverged = _first_divergence(a, b, progress)
-        one, other = _history(a), _history(b)
-        pnl = _pnl(a, b, one, other)
+        money_a, money_b = _money(a), _money(b)
+        one, other = _history(a, money_a.position), _history(b, money_b.position)
+        pnl = _pnl(money_a, money_b, one, other)
     only_a = [one.orders[key] for key in sorted(one.orders.keys() - other.orders.keys())]
     only_b = [other.orders[key] for key in sorted(other.orders.keys() - one.orders.keys())]
     result: dict[str, Any] = {
@@ -103,7 +108,7 @@ def _first_divergence(a: Parent, b: Parent, progress: Progress) -> dict[str, Any
     """The first record that differs; ledger ids count as equal, chains follow from what they chain."""
     ours, theirs = b'"' + b.ledger_id.encode(), b'"' + a.ledger_id.encode()
     with a.connected() as left, b.connected() as right:
-        sides = (plain_rows(left), plain_rows(right))
+        sides = (rows_through(left, a.records), rows_through(right, b.records))
         total = max(a.records, b.records)
         while True:
             one, other = next(sides[0], None), next(sides[1], None)
@@ -143,10 +148,12 @@ def _step(row: LedgerRow) -> dict[str, Any]:
     return {"position": row.position, "stream": row.stream, "topic": row.topic}
 
 
-def _history(run: Parent) -> History:
+def _history(run: Parent, last: int) -> History:
+    """What a run went through up to a position; one that goes on has more by now."""
     with run.connected() as connection:
         records = (
-            (row.position, row.stream, row.ts_ns, event) for row, event in records_of(connection, *READ)
+            (row.position, row.stream, row.ts_ns, event)
+            for row, event in takewhile(lambda one: one[0].position <= last, records_of(connection, *READ))
         )
         return HistoryReader().read(records)
 
@@ -226,13 +233,25 @@ def _rounded(value: Fraction) -> str:
 _FIGURES = "equity_start, equity_end, transfers"
 
 
-def _money(run: Parent) -> tuple[Money, dict[str, Money]]:
-    """Change of equity and transfers: of all, and by symbol, from the views."""
+@attrs.frozen
+class _Books:
+    """What the views of a run say of its money, all at one position of its ledger."""
+
+    position: int
+    total: Money
+    symbols: dict[str, Money]
+
+
+def _money(run: Parent) -> _Books:
+    """Change of equity and transfers: of all, and by symbol."""
     update(run.folder.path)
     with closing(open_views(run.folder.path)) as db:
+        db.conn.execute("BEGIN")  # one snapshot: a run that goes on moves its views
+        position = db.conn.execute(f"SELECT position FROM {SOURCE}").fetchone()[0]
         total = next(iter(db.query(f"SELECT {_FIGURES} FROM pnl_total")), None)
         rows = {str(row["symbol"]): _figures(row) for row in db.query(f"SELECT symbol, {_FIGURES} FROM pnl")}
-    return _figures(total or {}), rows
+        db.conn.execute("ROLLBACK")
+    return _Books(int(position), _figures(total or {}), rows)
 
 
 def _figures(row: dict[str, Any]) -> Money:
@@ -240,22 +259,37 @@ def _figures(row: dict[str, Any]) -> Money:
     return Money(change=end - start, transfers=transfers)
 
 
-def _pnl(a: Parent, b: Parent, one: History, other: History) -> dict[str, Any]:
+def _pnl(a: _Books, b: _Books, one: History, other: History) -> dict[str, Any]:
     """The difference of the change of equity, attributed; per symbol and in total."""
-    (total_a, by_a), (total_b, by_b) = _money(a), _money(b)
     none = Money(change=ZERO, transfers=ZERO)
     symbols: dict[str, Attribution] = {}
-    for symbol in sorted(by_a.keys() | by_b.keys()):
-        symbols[symbol] = attribute(one, other, symbol, by_a.get(symbol, none), by_b.get(symbol, none))
+    for symbol in sorted(a.symbols.keys() | b.symbols.keys()):
+        money = a.symbols.get(symbol, none), b.symbols.get(symbol, none)
+        symbols[symbol] = attribute(one, other, symbol, *money)
     parts = {name: sum((x.parts[name] for x in symbols.values()), ZERO) for name in PARTS}
-    parts["transfers"] = total_b.transfers - total_a.transfers  # cash of no symbol included
-    whole = rounded_off(total_b.change - total_a.change, parts)
+    parts["transfers"] = b.total.transfers - a.total.transfers  # cash of no symbol included
+    whole = rounded_off(b.total.change - a.total.change, parts)
     return {
-        "equity_change_a": decimal_text(total_a.change),
-        "equity_change_b": decimal_text(total_b.change),
+        "equity_change_a": decimal_text(a.total.change),
+        "equity_change_b": decimal_text(b.total.change),
         **_attribution(whole),
-        "symbols": {symbol: _attribution(found) for symbol, found in symbols.items()},
+        "symbols": {
+            symbol: {
+                **_attribution(found),
+                "last_price_a": _last_price(one, symbol),
+                "last_price_b": _last_price(other, symbol),
+            }
+            for symbol, found in symbols.items()
+        },
     }
+
+
+def _last_price(history: History, symbol: str) -> dict[str, Any] | None:
+    """At what and when a run last valued a symbol: the price path ends there."""
+    found = history.symbols.get(symbol)
+    if found is None or found.mark is None:
+        return None
+    return {"price": decimal_text(found.mark), "ts_ns": found.marked_ns, "time": iso(found.marked_ns)}
 
 
 def _attribution(found: Attribution) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from grinder.command_line import JSON, RUN, guarded, main, print_json
+from grinder.command_line import JSON, RUN, guarded, main, print_json, unlogged
 from grinder.errors import UserError
 
 
@@ -21,6 +21,7 @@ from grinder.errors import UserError
 @click.option("--brief", is_flag=True, help="Without rules and checks.")
 @JSON
 @guarded
+@unlogged
 def explain(run: Path, what: tuple[str, ...], no_tape: bool, brief: bool, as_json: bool) -> None:
     """Say why an order, a fill or a record is there, or why there is no order.
 

@@ -19,9 +19,9 @@ from grinder.ledger.lock import WriterLock
 from grinder.ledger.reading import plain_rows
 from grinder.run_folder import RunFolder
 from grinder.storing import store_run
-from grinder.travel.parents import SLICE, checked_position, read_parent, row_at
+from grinder.travel.parents import SLICE, checked_position, read_parent, row_at, rows_through
 from replay.compare import Divergence
-from replay.slice import NO_LEDGER, HistoryOtherwise, Redactor, Sliced, cut
+from replay.slice import NO_LEDGER, HistoryOtherwise, Redactor, Sliced, cut, orders_named
 
 
 class SliceDiverged(UserError):
@@ -92,7 +92,8 @@ def export(run: Path, asked: str, out: Path, progress: Progress, *, redact: bool
                 if position % 4096 < 8:
                     progress("slice", position, last)
 
-            redactor = Redactor(parent.ledger_id) if redact else None
+            part = rows_through(connection, last, first - 1)
+            redactor = Redactor(parent.ledger_id, orders_named(part)) if redact else None
             made.append(cut(plain_rows(connection), first, last, journal, redactor, between))
             return made[0].core
 

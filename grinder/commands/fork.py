@@ -16,14 +16,16 @@ import attrs
 
 from actors.core import Core
 from actors.journal import Journal
+from actors.sequencer import CoreFailure
 from domain.codec import decode
 from domain.inputs import FillReport, StartGrid, TickReport
 from domain.instrument import Instrument, ListInstrument
 from grinder import __version__
 from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress, scales_of
-from grinder.config import Config, config_as_dict, load_config
+from grinder.config import Config, config_as_dict
 from grinder.errors import ExitStatus, LedgerError, UserError
+from grinder.inspection.records import when
 from grinder.interruption import Interruption
 from grinder.ledger.lock import WriterLock
 from grinder.opening import exchange_rules
@@ -34,8 +36,7 @@ from grinder.travel.markets import Market, market_of
 from grinder.travel.parents import (
     BACKTEST,
     FORK,
-    LIVE,
-    PAPER,
+    WITH_SESSION,
     Parent,
     checked_position,
     read_parent,
@@ -81,6 +82,20 @@ class ForkDiverged(UserError):
         )
 
 
+class RulesRaised(UserError):
+    """Today's rules raise over the parent's history, so there is nothing to fork."""
+
+    status = ExitStatus.DIVERGED
+
+    def __init__(self, position: int, failure: CoreFailure, run: Path) -> None:
+        super().__init__(
+            "fork.rules_raised",
+            f"the rules raise instead of deciding record {position} of the parent: {failure}",
+            place=str(run),
+            fix="use the version of grinder that wrote it; see `grinder replay --code`",
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Plan:
     """A fork worked out, before anything is written.
@@ -108,7 +123,7 @@ class Plan:
 
 def fork(
     run: Path,
-    at: int,
+    at: int | str,
     settings: Mapping[str, object],
     until: str,
     out: Path,
@@ -116,6 +131,9 @@ def fork(
     progress: Progress,
 ) -> dict[str, Any]:
     """Fork a run; see the docs page for the keys.
+
+    Args:
+        at: a position, or a time (UTC): then the last record before it or at it.
 
     Raises:
         UserError: a position, setting or folder cannot be used; nothing was written.
@@ -128,7 +146,7 @@ def fork(
             "usage.out", "a fork goes into a folder of its own", value=str(out), fix="name another"
         )
     with parent.connected() as connection:
-        plan = make_plan(parent, connection, at, settings, parse_until(until))
+        plan = make_plan(parent, connection, position_of(connection, at), settings, parse_until(until))
         listed = listed_in(connection)
         market = None
         if plan.goes_on != RECORDED:
@@ -142,6 +160,10 @@ def fork(
                 done = store_run(folder, parent.ledger_id, plan.manifest, producer.produce)
         except HistoryDiffers as found:
             raise ForkDiverged(found.divergence, run) from found
+        except CoreFailure as failure:
+            if not producer.awaited:
+                raise  # past the parent's history: a fault of the rules, not of the run
+            raise RulesRaised(producer.awaited, failure, run) from failure
         same = row_at(connection, done.records)
         identical = same is not None and same.chain.hex() == done.head
     update(out, progress=lambda at_record: progress("projections", at_record, done.records))
@@ -167,6 +189,28 @@ def fork(
         "equity_end": totals.equity_end,
         "identity_residual": totals.identity_residual,
     }
+
+
+def position_of(connection: sqlite3.Connection, at: int | str) -> int:
+    """Where a fork is asked for.
+
+    Raises:
+        UserError: it is neither a position nor a time the ledger reaches back to.
+    """
+    if isinstance(at, int):
+        return at
+    digits = at.replace(",", "").removeprefix("#")
+    if digits.isascii() and digits.isdigit() and len(digits) < 15:
+        return int(digits)
+    # The clock of a ledger never runs back, so the newest record of a time is the last before it.
+    found = connection.execute(
+        "SELECT max(rowid) FROM stored_events WHERE ts_ns <= ?", (when(at, "--at"),)
+    ).fetchone()[0]
+    if found is None:
+        raise UserError(
+            "usage.position", "--at lies before the first record", value=at, fix="give a later time, or 1"
+        )
+    return int(found)
 
 
 def parse_until(text: str) -> Until:
@@ -212,7 +256,7 @@ def make_plan(
     earlier = list((parent.manifest.get("fork") or {}).get("points", ()))
     if settings:
         earlier = [one for one in earlier if one["at"] < at]
-    config = before = load_config([], {}, (parent.manifest.get("fork") or parent.manifest)["config"])
+    config = prior = before = parent.config_at(at)
     points: list[ForkPoint] = []
     mode = BACKTEST if base == BACKTEST else MODEL
     changes: Changes | None = None
@@ -220,23 +264,27 @@ def make_plan(
     for one in wanted:
         after = with_settings(config, one["settings"])
         changes = changes_between(config, after, one["settings"], listed, parent.ledger_id, mode)
-        config = after
+        prior, config = config, after
         if changes is not None:
             points.append(ForkPoint(one["at"], changes))
     changed = bool(settings) and changes is not None
     if settings and not changed:
         notes.append("these settings change nothing that a run computes")
+    if settings and prior.risk is None and config.risk is not None:
+        notes.append(f"there was no risk section: limits not given take their defaults ({_limits(config)})")
     goes_on = EXECUTION if base == BACKTEST else MODEL if changed else RECORDED
     if goes_on == MODEL:
-        if base not in (PAPER, LIVE):
+        if base not in WITH_SESSION:
             raise UserError(
                 "fork.no_market",
-                "only backtests, paper and live runs can go on under other settings",
+                "only backtests, simulations, paper and live runs can go on under other settings",
                 place=str(parent.folder.path),
                 value=base,
                 fix="fork the run it was made from",
             )
         notes.append("fills after the fork are those of a model: the simulated exchange stands in")
+        if parent.manifest.get("faults"):
+            notes.append("the fault plan is not in the model: nothing goes wrong after the fork")
     return Plan(
         parent=parent,
         asked=asked,
@@ -252,6 +300,12 @@ def make_plan(
     )
 
 
+def _limits(config: Config) -> str:
+    """The limits of a configuration, as they are written."""
+    fields = attrs.asdict(config.risk) if config.risk is not None else {}
+    return ", ".join(f"{name} {'none' if value is None else value}" for name, value in fields.items())
+
+
 def _manifest(
     parent: Parent,
     connection: sqlite3.Connection,
@@ -264,7 +318,7 @@ def _manifest(
     goes_on: str,
 ) -> dict[str, Any]:
     row = row_at(connection, at)
-    kept = ("data", "feed", "rows", "mode")
+    kept = ("data", "feed", "rows", "mode", "faults")
     return {
         "kind": FORK,
         "program": __version__,
@@ -325,21 +379,27 @@ class _Producer:
         self._connection = connection
         self._market = market
         self._progress = progress
+        self._history: HistoryJournal | None = None
         self.notes: list[str] = []
+
+    @property
+    def awaited(self) -> int:
+        """Position of the parent's record that has to come next; 0 past its history."""
+        return self._history.awaited if self._history is not None else 0
 
     def produce(self, journal: Journal, interruption: Interruption) -> Core:
         """Run from the first record to the fork, and on."""
         if self._plan.goes_on == EXECUTION:
             return self._execute(journal, interruption)
         last = self._plan.parent.records if self._market is None else self._plan.at
-        history = HistoryJournal(self._rows(last), journal)
+        self._history = history = HistoryJournal(self._rows(last), journal)
         core, under_way, now_ns = self._follow(history, last, interruption)
         return core if self._market is None else self._model(core, history, under_way, now_ns, interruption)
 
     def _execute(self, journal: Journal, interruption: Interruption) -> Core:
         plan, market = self._plan, self._market
         assert market is not None
-        history = HistoryJournal(rows_through(self._connection, plan.at), journal)
+        self._history = history = HistoryJournal(rows_through(self._connection, plan.at), journal)
         wired = wire_backtest(
             plan.before,
             market.rows,

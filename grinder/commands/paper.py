@@ -174,12 +174,4 @@ def outcome(bot: Bot) -> dict[str, Any]:
         totals = summary(bot.folder)
     except UserError as error:
         return {**told, "error": error.as_dict()}
-    return {
-        **told,
-        "fills": totals.fills,
-        "cycles": totals.cycles,
-        "symbols": totals.symbols,
-        "equity_start": totals.equity_start,
-        "equity_end": totals.equity_end,
-        "identity_residual": totals.identity_residual,
-    }
+    return {**told, **totals.in_short()}

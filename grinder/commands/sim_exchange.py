@@ -39,6 +39,7 @@ QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USD", "EUR", "GBP", "
 """Currencies a symbol's name may end with, tried in this order."""
 
 DEFAULT_BALANCE = "10000"
+NS = 10**9
 LONGEST_WAIT_S = 2.0
 
 
@@ -54,6 +55,7 @@ class ExchangeOptions:
         balances: ``ASSET=AMOUNT`` arguments; empty is 10,000 of the quote currency.
         faults: file of the fault plan.
         maker_bps, taker_bps, min_notional, leverage: decimals as text.
+        funding_bps: paid by longs to shorts every `funding_seconds`, of what is held; may be below 0.
         fill_model: see `replay.exchange.rules.FillModel`.
         anywhere: listen on addresses other machines can reach as well.
     """
@@ -73,6 +75,8 @@ class ExchangeOptions:
     taker_bps: str = "5"
     min_notional: str = "5"
     leverage: str = "5"
+    funding_bps: str = "0"
+    funding_seconds: int = 28_800
     fill_model: str = "touch"
     volume_limited: bool = False
     host: str = "127.0.0.1"
@@ -281,7 +285,11 @@ def currencies(symbol: str) -> tuple[str, str]:
 
 def desk_of(options: ExchangeOptions, instruments: Mapping[str, Instrument]) -> Desk:
     """The exchange with the account's balances."""
-    rules = ExchangeRules(model=FillModel(options.fill_model), volume_limited=options.volume_limited)
+    rules = ExchangeRules(
+        model=FillModel(options.fill_model),
+        volume_limited=options.volume_limited,
+        funding=_funding(options, instruments),
+    )
     desk = Desk(dict(instruments), {}, rules, options.seed)
     quotes = sorted({one.quote for one in instruments.values()})
     given = _balances(options.balances) or dict.fromkeys(quotes, DEFAULT_BALANCE)
@@ -289,6 +297,16 @@ def desk_of(options: ExchangeOptions, instruments: Mapping[str, Instrument]) -> 
         units = _units(f"--balance {asset}", given.get(asset, "0"), desk.decimals(asset))
         desk.deposit(asset, units)
     return desk
+
+
+def _funding(options: ExchangeOptions, instruments: Mapping[str, Instrument]) -> dict[str, tuple[int, int]]:
+    """(rate in ppm, interval in ns) of every perpetual; none at a rate of 0."""
+    size = options.funding_bps.removeprefix("-")
+    rate_ppm = _units("--funding-bps", size, 2) * (-1 if size != options.funding_bps else 1)
+    if not rate_ppm:
+        return {}
+    interval_ns = options.funding_seconds * NS
+    return {symbol: (rate_ppm, interval_ns) for symbol, one in instruments.items() if one.kind == LINEAR}
 
 
 def _balances(arguments: Sequence[str]) -> dict[str, str]:

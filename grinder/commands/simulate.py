@@ -93,7 +93,7 @@ def simulate(asked: SimulationAsked, out: Path | None, lines: Iterator[str], say
 
 
 def _into(asked: SimulationAsked, folder: RunFolder, lines: Iterator[str], say: Say) -> dict[str, Any]:
-    playback = _playback(asked)
+    playback = playback_of(asked)
     digest = data_digest(playback.markets)
     ledger_id = ledger_id_of(asked.config, digest, asked.seed)
     manifest = {
@@ -103,6 +103,7 @@ def _into(asked: SimulationAsked, folder: RunFolder, lines: Iterator[str], say: 
         "seed": asked.seed,
         "config": config_as_dict(asked.config),
         "data": {"sha256": digest, "arguments": list(asked.data)},
+        "rows": asked.rows,
         "faults": str(asked.faults or ""),
     }
     found = folder.read_manifest() if folder.path.exists() else {}
@@ -150,7 +151,12 @@ def _into(asked: SimulationAsked, folder: RunFolder, lines: Iterator[str], say: 
     }
 
 
-def _playback(asked: SimulationAsked) -> Playback:
+def playback_of(asked: SimulationAsked) -> Playback:
+    """The market of a simulation: what its data say, or what its seed makes.
+
+    Raises:
+        DataError: the data cannot be read.
+    """
     config = asked.config
     if asked.data:
         return Playback(load_markets(config, [parse_data_argument(one) for one in asked.data]), 1.0)

@@ -6,12 +6,16 @@ Law: everything is checked before the port is opened; the runs themselves are no
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from grinder.commands.paper import RUNS
 from grinder.errors import EnvironmentFault, UserError
 from grinder.live.places import address_file
+
+NICE = 5
+"""How far behind a bot's process the server stands in line for the processor."""
 
 OFF = "the API needs the package PyJWT"
 
@@ -91,6 +95,8 @@ def serve_runs(
     def started(address: str) -> None:
         told(address, _notes(server.services.users.count(), no_login))
 
+    # What shows a bot must not take time from the bot: it decides first when both want the processor.
+    os.nice(NICE)
     asyncio.run(serve(server, started))
 
 

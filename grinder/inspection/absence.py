@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 
 import attrs
 
 from actors.records import LedgerRow
+from domain.codec import state_from
 from domain.grid_state import GridStatus, SymbolState, closable, evolve, initial
+from domain.inputs import CarryState
 from domain.levels import Level, next_side, price_of
 from domain.orders import BUY, NO_LEVEL, OPPOSITE
 from domain.units import to_units
@@ -116,7 +119,7 @@ class _Question:
 
     def _folded(self, level: int | None) -> tuple[SymbolState, list[tuple[LedgerRow, Any]]]:
         """The grid's state as far as one level goes, and the records of that level."""
-        state, own = initial(), []
+        state, own = self._first(), []
         for at in sorted(self._positions(level)):
             row = self.records.row(at)
             if row is None or row.stream != f"symbol/{self.symbol}":
@@ -126,6 +129,15 @@ class _Question:
             if getattr(event, "level", None) == level and level is not None:
                 own.append((row, event))
         return state, own
+
+    def _first(self) -> SymbolState:
+        """The state before the first record; of a slice, the one it carries."""
+        for at in self.lookup.listed(TYPE, CarryState.TOPIC):
+            row = self.records.row(at)
+            carried = self.records.decoded(row) if row is not None else None
+            if isinstance(carried, CarryState) and carried.stream == f"symbol/{self.symbol}":
+                return state_from(SymbolState, carried.state)
+        return initial()
 
     def _positions(self, level: int | None) -> Iterator[int]:
         configured = next(
@@ -192,7 +204,7 @@ class _Question:
             )
         found = self._found(where, state)
         if found is None:
-            return self._no_level(where)
+            return self._no_level(where, state)
         at = found[0].index
         state, own = self._folded(at)
         level = state.levels[at]
@@ -205,28 +217,42 @@ class _Question:
         given.would_change = list(dict.fromkeys(given.would_change))
         return given
 
-    def _no_level(self, where: str) -> Absence:
-        row, configured = next(
+    def _no_level(self, where: str, state: SymbolState) -> Absence:
+        ticks = self._ticks(where)
+        given = Absence(self.symbol, price=where)
+        laid_out = (
             one for one in self.past.newest("GridConfigured", self.head) if one[1].symbol == self.symbol
         )
-        ticks = self._ticks(where)
-        given = Absence(self.symbol, price=where, since_ns=row.ts_ns, since_position=row.position)
-        self._shows(given, row.position)
-        for skipped in configured.ladder.skipped:
-            if ticks in (skipped.buy_ticks, skipped.sell_ticks):
-                given.answer = f"the level at {where} was left out of the ladder: {skipped.reason}"
-                given.rule = "a level that cannot trade (too small, or on a neighbour's tick) is left out"
-                given.would_change = ["give the grid more to invest, or fewer levels; see `grinder plan`"]
-                return given
-        near = sorted(
-            {t for one in configured.ladder.levels for t in (one.buy_ticks, one.sell_ticks)},
-            key=lambda t: abs(t - ticks),
-        )[:2]
-        prices = " and ".join(self.scales.price(self.symbol, t) for t in sorted(near))
-        given.answer = f"no level of the grid has the price {where}; the nearest prices are {prices}"
+        for row, configured in islice(laid_out, 1):  # of a slice it may lie before its first record
+            given.since_ns, given.since_position = row.ts_ns, row.position
+            self._shows(given, row.position)
+            for skipped in configured.ladder.skipped:
+                if ticks in (skipped.buy_ticks, skipped.sell_ticks):
+                    given.answer = f"the level at {where} was left out of the ladder: {skipped.reason}"
+                    given.rule = "a level that cannot trade (too small, or on a neighbour's tick) is left out"
+                    given.would_change = ["give the grid more to invest, or fewer levels; see `grinder plan`"]
+                    return given
+        given.answer = f"no level of the grid has the price {where}; {self._around(where, state)}"
         given.rule = "orders stand at the prices of the ladder and nowhere else"
         given.would_change = ["another ladder in the configuration; see `grinder plan`"]
         return given
+
+    def _around(self, where: str, state: SymbolState) -> str:
+        """The nearest prices of the ladder below and above a price, with their levels."""
+        one = self.scales.instruments[self.symbol]
+        exact = Decimal(where.replace(",", "")).scaleb(one.price_decimals) / one.tick_size
+        prices: dict[int, list[str]] = {}
+        for level in state.levels:
+            prices.setdefault(level.buy_ticks, []).append(f"level {level.index} buys")
+            prices.setdefault(level.sell_ticks, []).append(f"level {level.index} sells")
+        below = max((ticks for ticks in prices if ticks < exact), default=None)
+        above = min((ticks for ticks in prices if ticks > exact), default=None)
+        said = [
+            f"{name} it {' and '.join(prices[ticks])} at {self.scales.price(self.symbol, ticks)}"
+            for name, ticks in (("below", below), ("above", above))
+            if ticks is not None
+        ]
+        return ", ".join(said)
 
     def _decide(
         self, given: Absence, state: SymbolState, level: Level, own: list[tuple[LedgerRow, Any]]
@@ -270,12 +296,13 @@ class _Question:
         works = next_side(level)
         fate = self.explainer.fate(level.order_id, self.now_ns).partition(" after ")[0]
         price = self.scales.price(self.symbol, price_of(level, works), unit=True)
-        asked = self.lookup.mentions(level.order_id)[0]
-        row = self.records.row(asked)
-        assert row is not None
-        self._since(given, row)
-        self._shows(given, asked)
-        given.would_change = [f"see `grinder explain RUN {level.order_id}`"]
+        row = self._asked_for(level.order_id)
+        if row is None:
+            fate = "asked for before the slice begins"
+        else:
+            self._since(given, row)
+            self._shows(given, row.position)
+            given.would_change = [f"grinder explain RUN {level.order_id}"]
         if works == given.side:
             given.present = True
             given.answer = f"there is one: {works} at {price}, {fate} (order {level.order_id})"
@@ -286,6 +313,12 @@ class _Question:
         given.rule = "a level opens on one side and closes on the other, in turn, with one order at a time"
         given.figures = [f"level {level.index} holds {held} in cycle {level.cycle}"]
         given.would_change = [f"the {works} at {price} has to be filled", *given.would_change]
+
+    def _asked_for(self, order: str) -> LedgerRow | None:
+        """The request of an order; None if it lies before the slice."""
+        mentions = self.lookup.mentions(order)
+        row = self.records.row(mentions[0]) if mentions else None
+        return row if row is not None and row.topic.startswith("OrderRequested/") else None
 
     def _paused(self, given: Absence, state: SymbolState) -> None:
         pauses = self.past.pauses(self.symbol, self.head)
@@ -331,7 +364,7 @@ class _Question:
 
     def _what_would_help(self, given: Absence, reason: str, refusal: Any) -> None:
         order = getattr(refusal, "client_order_id", "")
-        asked = self.records.row(self.lookup.mentions(order)[0]) if order else None
+        asked = self._asked_for(order) if order else None
         if reason == "PAUSE_INV_CAP" and asked is not None:
             terms = self.records.decoded(asked).terms  # type: ignore[attr-defined]
             exposure = self.past.exposure(terms, self.head)

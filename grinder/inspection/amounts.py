@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.inputs import OpenAccount
+from msgspec import UNSET
+
+from domain.account_state import AccountState
+from domain.codec import state_from
+from domain.grid_state import SymbolState
+from domain.inputs import ACCOUNT, CarryState, OpenAccount
 from domain.instrument import Instrument
 from domain.record import Record
 from domain.units import units_text
@@ -118,10 +123,25 @@ class Scales:
             self.instruments[record.instrument.symbol] = record.instrument
         elif type(record).__name__ == "GridConfigured":
             self.grids[record.grid_id] = record.symbol
+        elif isinstance(record, CarryState):
+            self._carry(record)
+
+    def _carry(self, record: CarryState) -> None:
+        """A slice begins with states in the place of listings."""
+        if record.stream == ACCOUNT:
+            books = state_from(AccountState, record.state)
+            self.quote = books.quote
+            for symbol, one in books.instruments.items():
+                self.instruments[symbol] = one
+                self.decimals.update({one.base: one.base_decimals, one.quote: one.quote_decimals})
+        elif record.stream.startswith("symbol/"):
+            grid = state_from(SymbolState, record.state)
+            self.grids[grid.grid_id] = record.stream.removeprefix("symbol/")
 
     def symbol_of(self, record: Any) -> str:
         """The symbol a record is about; empty when it is about none, or all."""
-        for name in ("symbol", "terms", "instrument"):
+        record = getattr(record, "deploy", record)
+        for name in ("symbol", "terms", "instrument", "start"):
             found = getattr(record, name, None)
             if found is not None:
                 return str(found if isinstance(found, str) else found.symbol)
@@ -198,8 +218,9 @@ class Scales:
 
         symbol = self.symbol_of(record) or symbol
         return {
-            field.name: self.shown(field.name, getattr(record, field.name), symbol, record)
+            field.name: self.shown(field.name, value, symbol, record)
             for field in attrs.fields(type(record))
+            if (value := getattr(record, field.name)) is not UNSET
         }
 
 
@@ -217,7 +238,7 @@ def scales_of(records: Records, until: int | None = None) -> Scales:
     ).fetchall()
     for position, topic in rows:
         name = topic.partition("/")[0]
-        if name in ("OpenAccount", "ListInstrument"):
+        if name in ("OpenAccount", "ListInstrument", "CarryState"):
             row = records.row(position)
             assert row is not None
             scales.learn(records.decoded(row))

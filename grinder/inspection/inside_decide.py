@@ -63,6 +63,8 @@ def stop_in_decide(
             journal.rows.clear()
             if told and one.position % 4096 < 16:
                 told(one.position, turn[0].position)
+    if told:
+        told(turn[0].position, turn[0].position)
     _learn_stopping(core, turn[0], row, pdb.Pdb(stdin=stdin, stdout=stdout))
     made = next((one for one in journal.rows if one.position == position), None)
     return made == row

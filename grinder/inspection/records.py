@@ -18,7 +18,8 @@ from actors.records import LedgerRow, new_row
 from domain import account, clock, portfolio, symbol  # noqa: F401  register every other record
 from domain.codec import UnknownTopicError, decode
 from domain.record import Record
-from grinder.errors import LedgerError, UserError
+from grinder.errors import UserError
+from grinder.ledger.faults import damaged, unknown_record
 from grinder.ledger.reading import connect
 from grinder.run_folder import RunFolder
 
@@ -137,25 +138,10 @@ class Records:
         try:
             found: Record = decode(row.topic, row.state)
         except UnknownTopicError as error:
-            raise LedgerError(
-                "ledger.unknown_record",
-                str(error),
-                place=f"{self.folder.ledger} record {row.position}",
-                fix="use the version of grinder that wrote it, or a later one",
-            ) from error
+            raise unknown_record(f"{self.folder.ledger} record {row.position}", error) from error
         except ValueError as error:
-            raise damaged(self.folder, error) from error
+            raise damaged(self.folder.ledger, error) from error
         return found
-
-
-def damaged(folder: RunFolder, error: Exception) -> LedgerError:
-    """What is said of a ledger that cannot be read to its end."""
-    return LedgerError(
-        "ledger.damaged",
-        f"the ledger cannot be read: {error}",
-        place=str(folder.ledger),
-        fix="run `grinder verify` to find the first bad record",
-    )
 
 
 @contextmanager
@@ -166,7 +152,7 @@ def reading_faults(folder: RunFolder) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         if "interrupt" in str(error):
             raise KeyboardInterrupt from error
-        raise damaged(folder, error) from error
+        raise damaged(folder.ledger, error) from error
 
 
 def interruptible(connection: sqlite3.Connection) -> None:

@@ -21,6 +21,7 @@ from rich.text import Text
 from grinder.errors import UserError
 from grinder.inspection.inside_decide import stop_in_decide
 from grinder.inspection.stepper import ASKING, KEYS, OPTIONAL, EnterDecide, Leave, Stepper
+from grinder.inspection.telling import told
 
 ARROWS = {
     b"\x1b[C": "next",
@@ -169,7 +170,8 @@ class Screen:
             self.console.set_alt_screen(False)
             try:
                 sys.stdout.write(f"pdb in the decide that made record {position:,}: s steps in, c goes on\n")
-                same = stop_in_decide(self.stepper.records, position)
+                sys.stdout.flush()
+                same = stop_in_decide(self.stepper.records, position, told=told("replaying", quiet=False))
                 self.said = [f"decided {'the same as' if same else 'NOT what'} the ledger holds"]
             except UserError as error:
                 self.said, self.error = error.render().splitlines(), True

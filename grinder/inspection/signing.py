@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from grinder.errors import EnvironmentFault, LedgerError, UserError
+from grinder.files import OWNER_ONLY, refuse_careless, write_new
 
 ALGORITHM = "ed25519"
 LARGEST = 64 << 10
@@ -81,9 +81,9 @@ def new_key(path: Path) -> Path:
     key = Ed25519PrivateKey.generate()
     public = path.with_name(path.name + ".pub")
     try:
-        _write(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+        write_new(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), OWNER_ONLY)
         try:
-            _write(
+            write_new(
                 public, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), 0o644
             )
         except OSError:
@@ -107,14 +107,6 @@ def new_key(path: Path) -> Path:
     return public
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def sign(head: SignedHead, key_file: Path) -> SignedHead:
     """The head with a signature by a key.
 
@@ -131,8 +123,7 @@ def sign(head: SignedHead, key_file: Path) -> SignedHead:
 def _private_key(path: Path) -> Ed25519PrivateKey:
     try:
         with path.open("rb") as file:
-            # Asked of the open file: the path could lead elsewhere a moment later.
-            _refuse_careless(os.fstat(file.fileno()), path)
+            refuse_careless(os.fstat(file.fileno()), path, "head.key", "the key")
             content = file.read(LARGEST)
     except OSError as error:
         raise EnvironmentFault(
@@ -150,24 +141,6 @@ def _private_key(path: Path) -> Ed25519PrivateKey:
             fix="make one with --new-key",
         )
     return found
-
-
-def _refuse_careless(found: os.stat_result, path: Path) -> None:
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & 0o077:
-        raise EnvironmentFault(
-            "head.key_mode",
-            "the key can be read or changed by others",
-            place=str(path),
-            value=f"mode {mode:04o}",
-            fix=f"chmod 600 {path}",
-        )
-    if found.st_uid != os.getuid():
-        raise EnvironmentFault(
-            "head.key_owner", "the key belongs to somebody else", place=str(path),
-            value=f"user {found.st_uid}",
-            fix="use a key of your own",
-        )  # fmt: skip
 
 
 def read_signature(path: Path) -> SignedHead:

@@ -1,12 +1,14 @@
 """The actors' states at any position of a ledger, forwards and backwards.
 
-Law: a state is what `evolve` makes of the records before it; nothing is decided again.  States are immutable,
+Law: a state is what `evolve` makes of the records before it (of a slice: of the state it carries); nothing is
+decided again.  States are immutable,
 so those kept on the way are references that share almost everything; going back is going forward from the
 nearest of them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from types import ModuleType
@@ -19,13 +21,14 @@ import domain.account
 import domain.clock
 import domain.portfolio
 import domain.symbol
-from domain.codec import decode
-from domain.inputs import ACCOUNT, CLOCK, PORTFOLIO
+from domain.codec import decode, state_from
+from domain.inputs import ACCOUNT, CLOCK, PORTFOLIO, CarryState
 from domain.orders import ENDED
 from domain.record import Record
 from grinder.collecting import rare_collections
 from grinder.inspection.amounts import Scales, label
-from grinder.inspection.records import Records, damaged
+from grinder.inspection.records import Records
+from grinder.ledger.faults import damaged
 
 KEPT_EVERY = 2048
 """Records between two states that are kept: what going back costs at most."""
@@ -73,7 +76,7 @@ class Travel:
             with rare_collections() if position - base > 50 * KEPT_EVERY else nullcontext():
                 self._forward(found, base, position)
         except ValueError as error:
-            raise damaged(self._records.folder, error) from error
+            raise damaged(self._records.folder.ledger, error) from error
         self._recent = (position, found)
         return found
 
@@ -86,6 +89,10 @@ class Travel:
                 if before is None:
                     before = rules.initial()
                 found[stream] = rules.evolve(before, decode(topic, state))
+            elif topic == CarryState.TOPIC:
+                carried = decode(topic, state)
+                first = rules_of(carried.stream).initial()
+                found[carried.stream] = state_from(type(first), carried.state)
             self.evolved += 1
             if at % KEPT_EVERY == 0:
                 self._kept.setdefault(at, dict(found))
@@ -138,12 +145,17 @@ def _fields(value: Any) -> tuple[str, ...]:
     return tuple(field.name for field in value.__attrs_attrs__)
 
 
+_KEYS = re.compile(r"\[([^\[\]]+)\]")
+"""Keys in the path of a value; of what is kept by symbol, the symbol."""
+
+
 def value_text(scales: Scales, path: str, value: Any, symbol: str, holder: Any = None) -> str:
     """A value of a state as people read it; the last name of its path says what it is."""
     if value is None:
         return "-"
     name = path.rpartition(".")[2].partition("[")[0]
     key = path[path.rindex("[") + 1 : -1] if path.endswith("]") else ""
+    symbol = next((one for one in _KEYS.findall(path) if one in scales.instruments), symbol)
     if name == "balances" and isinstance(value, int):
         return scales.asset(key.rpartition(":")[2], value)
     if name == "reserved" and isinstance(value, int) and key:

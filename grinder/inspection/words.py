@@ -43,6 +43,10 @@ REASONS: dict[str, str] = {
 """Reasons of refusals, blocks and ends, as they are in records, in words."""
 
 
+LONGEST = 500
+"""Characters of a text after which it is cut."""
+
+
 def reason_in_words(reason: str) -> str:
     """A reason with its words, if it has some."""
     return f"{reason}: {REASONS[reason]}" if reason in REASONS else reason
@@ -81,7 +85,8 @@ def _short(value: Any) -> str:
         return "{" + ", ".join(f"{name} {_short(one)}" for name, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_short(one) for one in value[:4]) + (", ..." if len(value) > 4 else "") + "]"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def _tick(to: Scales, e: Any) -> str:
@@ -253,7 +258,26 @@ def _run(to: Scales, e: Any) -> str:
     return f"the {e.mode} process is {e.phase} (grinder {e.program}) {e.detail}".rstrip()
 
 
+def _carried(to: Scales, e: Any) -> str:
+    return f"the slice begins with the state of {e.stream} that earlier records led to"
+
+
+def _terms_changed(to: Scales, e: Any) -> str:
+    said = ", ".join(f"{one.setting} {one.old or 'none'} to {one.new or 'none'}" for one in e.changes)
+    return f"{e.operator} changed the terms of {e.symbol}: {said}"
+
+
+def _deploy(to: Scales, e: Any) -> str:
+    how = "be replaced under the given terms" if e.replaces else "start again"
+    return f"{e.operator} lets the grid of {e.start.symbol} {how}"
+
+
+def _grid_blocked(to: Scales, e: Any) -> str:
+    return f"{e.command} of {e.symbol} by {e.operator} is blocked: {reason_in_words(e.reason)} ({e.detail})"
+
+
 _WORDS: dict[str, Callable[[Scales, Any], str]] = {
+    "CarryState": _carried,
     "TickReport": _tick,
     "ClockReport": _clock,
     "OrderRequested": _requested,
@@ -283,6 +307,17 @@ _WORDS: dict[str, Callable[[Scales, Any], str]] = {
     "GridConfigured": _configured,
     "GridStopping": _stopping,
     "GridStopped": _stopped,
+    "DeployGrid": _deploy,
+    "GridBlocked": _grid_blocked,
+    "ConfigChanged": _terms_changed,
+    "GridAllowed": lambda to, e: f"risk has nothing against this start of {e.deploy.start.symbol}",
+    "RebalanceAllowed": lambda to, e: f"risk has nothing against a rebalance of {e.symbol}",
+    "RebalanceGrid": lambda to, e: f"{e.operator} lets the orders of {e.symbol} be placed anew",
+    "GridRebalancing": lambda to, e: "the orders of its levels are cancelled, to be placed anew",
+    "GridRebalanced": lambda to, e: "no order works any more: every level asks again",
+    "DeploymentBegun": lambda to, e: "the next grid begins when no order of this one works any more",
+    "DeploymentAbandoned": lambda to, e: f"the grid that was to follow is not started: {e.reason}",
+    "SpareClosed": lambda to, e: f"what no level held is {to.holding(e.symbol, e.base_units)} other",
     "MessageRefused": _message_refused,
     "ExposureReleased": _exposure,
     "DifferenceFound": _difference,
@@ -309,6 +344,9 @@ _WORDS: dict[str, Callable[[Scales, Any], str]] = {
 _LIMITS = "risk checks in this order: halt, pauses, stop prices, orders a minute, inventory, drawdown"
 
 RULES: dict[str, str] = {
+    "GridAllowed": "risk checks in this order: halt, pauses (of a start), stop prices, drawdown",
+    "GridBlocked": "risk checks in this order: halt, pauses (of a start), stop prices, drawdown",
+    "DeploymentBegun": "a grid begins when no order of the one before it works, whatever became of them",
     "OrderRequested": "grid rule: a level has one order; a completed order is followed by the level's "
     "other side, and a waiting level asks when its order would rest",
     "OrderAllowed": _LIMITS,

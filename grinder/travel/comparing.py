@@ -1,11 +1,12 @@
 """A backtest over the market a live run saw itself, from the commands its ledger begins with.
 
-Law: nothing of the live run is used but what it was told at the start and the market: every fill is the
-model's.  Instruments, balances and ids are those of its ledger, so order matches order.
+Law: nothing of the live run is used but what it was told at the start, the market, and when it was to end:
+every fill is the model's.  Instruments, balances and ids are those of its ledger, so order matches order.
 """
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from domain.inputs import (
     STREAM,
     OpenAccount,
     OpenPortfolio,
+    RunReport,
     SetRequestBudget,
     StartClock,
     StartGrid,
@@ -33,10 +35,13 @@ from grinder.opening import exchange_rules
 from grinder.run_folder import RunFolder
 from grinder.storing import store_run
 from grinder.travel.markets import Market, market_of
-from grinder.travel.parents import LIVE, PAPER, Parent, records_of
+from grinder.travel.parents import WITH_SESSION, Parent, records_of
 from replay.backtest import Backtest
 from replay.exchange.session import SimulatedExchange
 from replay.fork import ForkingRuntime, Until, drive
+
+STARTED, STOPPING = "started", "stopping"
+"""Phases of a process, as `RunReport` names them."""
 
 OPENING = (OpenAccount, OpenPortfolio, StartClock, ListInstrument, StartGrid, SetRequestBudget)
 
@@ -48,10 +53,10 @@ def run_backtest_of(live: Parent, out: Path, progress: Progress) -> None:
         UserError: it is no paper or live run, or it never traded.
         TapeError: its market was not recorded, or the recording is damaged.
     """
-    if live.base not in (PAPER, LIVE):
+    if live.base not in WITH_SESSION:
         raise UserError(
             "usage.diff",
-            "--backtest is for paper and live runs",
+            "--backtest is for paper and live runs, and simulations",
             place=str(live.folder.path),
             value=live.kind,
             fix="give a second run",
@@ -114,7 +119,7 @@ def _decimals(listed: dict[str, Instrument]) -> int:
 
 
 def _opening(live: Parent) -> tuple[list[Record], int, int]:
-    """(opening commands, time of the first price, time of the last record)."""
+    """(opening commands, time of the first price, when it was told to end or heard last)."""
     commands: list[Record] = []
     began_ns = 0
     with live.connected() as connection:
@@ -123,11 +128,7 @@ def _opening(live: Parent) -> tuple[list[Record], int, int]:
                 began_ns = row.ts_ns
                 break
             commands.append(event)
-        notes = sorted({STREAM[kind] for kind in NOTES})
-        last_ns = connection.execute(
-            f"SELECT max(ts_ns) FROM stored_events WHERE originator_id NOT IN ({','.join('?' * len(notes))})",
-            notes,
-        ).fetchone()[0]
+        ends_ns = _told_to_end(connection) or _last_input(connection)
     if not began_ns:
         raise UserError(
             "usage.diff",
@@ -135,7 +136,30 @@ def _opening(live: Parent) -> tuple[list[Record], int, int]:
             place=str(live.folder.path),
             fix="choose a run that traded",
         )
-    return commands, began_ns, int(last_ns)
+    return commands, began_ns, ends_ns
+
+
+def _told_to_end(connection: sqlite3.Connection) -> int:
+    """When the last process began to stop; 0 while it goes on, or if it was killed.
+
+    From there on the run cancels its orders, which no market tells a model to do.
+    """
+    stopping_ns = 0
+    for row, report in records_of(connection, RunReport):
+        if report.phase == STOPPING:
+            stopping_ns = row.ts_ns
+        elif report.phase == STARTED:
+            stopping_ns = 0
+    return stopping_ns
+
+
+def _last_input(connection: sqlite3.Connection) -> int:
+    notes = sorted({STREAM[kind] for kind in NOTES})
+    marks = ",".join("?" * len(notes))
+    found = connection.execute(
+        f"SELECT max(ts_ns) FROM stored_events WHERE originator_id NOT IN ({marks})", notes
+    ).fetchone()[0]
+    return int(found)
 
 
 def _last_row(market: Market, now_ns: int) -> int:

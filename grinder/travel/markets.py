@@ -22,11 +22,14 @@ from grinder.commands.backtest import load_markets
 from grinder.config import Config
 from grinder.data import DataArgument, parse_data_argument
 from grinder.errors import DataError, UserError
-from grinder.travel.parents import BACKTEST, Parent
+from grinder.travel.parents import BACKTEST, SIMULATION, Parent
 from grinder.wiring import data_digest
 from replay.ticks import TickOrigin, Ticks
 
 FEED, TAPE = "feed", "tape"
+
+USUAL_ROWS = 20_000
+"""Rows of a generated market whose manifest does not say how many."""
 
 
 @attrs.frozen
@@ -57,6 +60,8 @@ def market_of(
         raise UserError(
             "usage.data", "--data is for runs that were made from data", fix="leave it out", value=given[0]
         )
+    if parent.base == SIMULATION:
+        return Market(_simulated(parent, config), "data" if _arguments(parent) else FEED)
     feed = str(parent.manifest.get("feed", ""))
     if feed and feed != "exchange":
         from grinder.live.accounts import load_playback
@@ -98,6 +103,29 @@ def _same_data(parent: Parent, config: Config, after: Config, given: Sequence[st
             fix="name the same data with --data, or run a backtest on these",
         )
     return rows if after.fills == config.fills else load_markets(after, arguments)
+
+
+def _arguments(parent: Parent) -> tuple[str, ...]:
+    return tuple(parent.manifest.get("data", {}).get("arguments", ()))
+
+
+def _simulated(parent: Parent, config: Config) -> dict[str, Ticks]:
+    """The market of a simulation, made or read once more."""
+    from grinder.commands.simulate import SimulationAsked, playback_of
+
+    rows = int(parent.manifest.get("rows", USUAL_ROWS))
+    asked = SimulationAsked(config=config, seed=parent.seed, data=_arguments(parent), rows=rows)
+    markets = playback_of(asked).markets
+    digest = data_digest(markets)
+    if digest != parent.manifest.get("data", {}).get("sha256"):
+        raise DataError(
+            "fork.other_data",
+            "the market of the simulation does not come out again",
+            place=", ".join(_arguments(parent)) or str(parent.folder.path),
+            value=f"sha256 {digest}",
+            fix="restore the data the simulation was made from",
+        )
+    return {symbol: _as_seen(ticks) for symbol, ticks in markets.items()}
 
 
 def _as_seen(ticks: Ticks) -> Ticks:

@@ -15,16 +15,20 @@ from typing import Any
 import attrs
 
 from actors.records import LedgerRow
-from domain.codec import UnknownTopicError, decode
+from domain.codec import decode
 from grinder.config import Config, load_config
 from grinder.errors import LedgerError, UserError
+from grinder.ledger.faults import readable, require_whole
 from grinder.ledger.reading import connect, plain_rows
 from grinder.ledger.schema import SELECT
-from grinder.ledger.verify import verify
+from grinder.live.deployed import changes_in, with_changes
 from grinder.run_folder import RunFolder
 from replay.compare import PlainRow
 
 BACKTEST, PAPER, LIVE, FORK, SLICE, SIMULATION = "backtest", "paper", "live", "fork", "slice", "simulation"
+
+WITH_SESSION = (PAPER, LIVE, SIMULATION)
+"""Kinds of runs whose orders went through a live session: what answered them can only be modelled."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,6 +77,19 @@ class Parent:
         """
         return load_config([], {}, self.manifest["config"])
 
+    def config_at(self, position: int) -> Config:
+        """The configuration of the history it begins with, as far as it was changed up to a position.
+
+        Raises:
+            ConfigError: this program cannot read it.
+        """
+        fork = self.manifest.get("fork")
+        config = load_config([], {}, (fork or self.manifest)["config"])
+        if fork:
+            return config  # what was deployed before the first fork is in it
+        events = [event for at, _, event in changes_in(self.folder.ledger) if at <= position]
+        return with_changes(config, [one for event in events for one in event.changes])
+
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
         """A connection to the ledger, to be read only.
@@ -89,27 +106,6 @@ class Parent:
             "SELECT min(rowid) FROM stored_events WHERE rowid > ? AND cause = rowid", (position,)
         ).fetchone()[0]
         return int(later) - 1 if later else self.records
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """What goes wrong while a ledger is read, in the user's words."""
-    try:
-        yield
-    except UnknownTopicError as error:
-        raise LedgerError(
-            "ledger.unknown_record",
-            str(error),
-            place=str(path),
-            fix="use the version of grinder that wrote it, or a later one",
-        ) from error
-    except sqlite3.DatabaseError as error:
-        raise LedgerError(
-            "ledger.damaged",
-            f"the ledger cannot be read: {error}",
-            place=str(path),
-            fix="run `grinder verify` to find the first bad record",
-        ) from error
 
 
 def read_parent(run: Path) -> Parent:
@@ -129,14 +125,7 @@ def read_parent(run: Path) -> Parent:
             fix="restore manifest.json",
         )
     known = manifest.get("head") if manifest.get("finished") else None
-    verdict = verify(folder.ledger, known)
-    if not verdict.ok:
-        raise LedgerError(
-            "ledger.damaged",
-            verdict.reason,
-            place=f"{folder.ledger} record {verdict.first_bad}",
-            fix="restore the folder from a backup",
-        )
+    verdict = require_whole(folder.ledger, known)
     return Parent(folder=folder, manifest=manifest, records=verdict.records, head=verdict.head)
 
 

@@ -29,7 +29,9 @@ def fork_lines(result: dict[str, Any]) -> Iterator[str]:
 def diff_lines(result: dict[str, Any]) -> Iterator[str]:
     """Two runs held against each other."""
     found = result["first_divergence"]
-    if found is None:
+    if "drift" in result:
+        yield "held against a backtest over the run's own market, from its own opening commands"
+    elif found is None:
         yield "the ledgers are identical"
     else:
         yield f"first difference at record {found['position']:,}: {found['field']}"
@@ -61,6 +63,9 @@ def _money_lines(name: str, found: dict[str, Any]) -> Iterator[str]:
     for part, value in found["parts"].items():
         if value != "0":
             yield f"  {part.replace('_', ' ')}: {value}"
+    a, b = found.get("last_price_a"), found.get("last_price_b")
+    if a and b and a["price"] != b["price"]:
+        yield f"  last valued: a at {a['price']} ({a['time']}), b at {b['price']} ({b['time']})"
 
 
 def export_lines(result: dict[str, Any]) -> Iterator[str]:
@@ -82,23 +87,33 @@ def code_lines(result: dict[str, Any]) -> Iterator[str]:
             f"today's code decides the same: {result['decisions']:,} decisions, {result['records']:,} records"
         )
         return
-    first = result["first"]
-    if first is not None:
-        yield f"today's code first decides otherwise at record {first['position']:,} of {first['stream']}"
-        yield f"  asked    {first['message']} (record {first['cause']:,})"
-        for name in ("recorded", "decided"):
-            one = first[name]
-            yield f"  {name} {one['topic']} {one['state']}" if one["topic"] else f"  {name} nothing"
-        for field, (left, right) in first["changed"].items():
-            yield f"  then `{field}` would be {_short(right)} instead of {_short(left)}"
-        for step in first["path"]:
-            yield f"  because of {step['position']} {step['stream']} {step['topic']}"
+    if result["first"] is not None:
+        yield from _first_lines(result["first"])
     yield (
         f"{result['otherwise']:,} of {result['decisions']:,} decisions differ, "
-        f"{result['unrouted']:,} records were never asked for"
+        f"{result['unrouted']:,} records were never asked for, the rules raised {result['raised']:,} times"
     )
+    for stream, position in result["lost"].items():
+        yield f"  {stream} cannot take over record {position:,}, so it was not asked from there on"
     for topic, count in result["by_topic"].items():
         yield f"  {topic}: {count:,}"
+
+
+def _first_lines(first: dict[str, Any]) -> Iterator[str]:
+    raised = first["raised"]
+    does = "raises" if raised is not None else "decides otherwise"
+    yield f"today's code first {does} at record {first['position']:,} of {first['stream']}"
+    yield f"  asked    {first['message']} (record {first['cause']:,})"
+    for name in ("recorded", "decided"):
+        one = first[name]
+        yield f"  {name:8} {one['topic']} {one['state']}" if one["topic"] else f"  {name:8} nothing"
+    if raised is not None:
+        yield f"  raised   {raised['exception']}"
+        yield f"           in {raised['during']}, {raised['place']}"
+    for field, (left, right) in first["changed"].items():
+        yield f"  then `{field}` would be {_short(right)} instead of {_short(left)}"
+    for step in first["path"]:
+        yield f"  because of {step['position']} {step['stream']} {step['topic']}"
 
 
 def _short(value: Any, most: int = 160) -> str:

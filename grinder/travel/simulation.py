@@ -23,7 +23,7 @@ from grinder.live.accounts import fee_prices
 from grinder.live.feeds import Playback, RowFeed
 from grinder.live.gate import Gate
 from grinder.live.listening import Dispatcher, NoTape
-from grinder.live.run import settings_of
+from grinder.live.patience import settings_of
 from grinder.live.session import LiveSession
 from grinder.live.spec import PAPER, RunSpec
 from grinder.observation.alerts import Alert

@@ -58,6 +58,7 @@ class Desk:
         filters: what each symbol takes now.
         store_rejects: refusals after which the order is kept as rejected, with an exchange order id
             (exchanges whose acknowledgement comes before the judgement); the others leave no trace.
+        funding, funding_ns: what was exchanged, oldest first, and when.
         max_open_orders: most open orders of a symbol; 0 is no limit.
         armed: dead-man deadlines in ns by symbol; the empty symbol stands for all.
     """
@@ -81,6 +82,7 @@ class Desk:
         self.orders: dict[str, DeskOrder] = {}
         self.executions: list[DeskExecution] = []
         self.funding: list[FundingReport] = []
+        self.funding_ns: list[int] = []
         self.listeners: list[Callable[[DeskUpdate], None]] = []
         self.funding_listeners: list[Callable[[FundingReport, int], None]] = []
         self.armed: dict[str, int] = {}
@@ -171,6 +173,12 @@ class Desk:
             if one.ts_ns >= since_ns and (not symbol or one.order.terms.symbol == symbol):
                 yield one
 
+    def fundings_of(self, since_ns: int = 0) -> Iterator[tuple[int, FundingReport]]:
+        """Funding from a time on, oldest first, each with the time it was exchanged at, ns."""
+        for at_ns, one in zip(self.funding_ns, self.funding, strict=True):
+            if at_ns >= since_ns:
+                yield at_ns, one
+
     # --- the account -----------------------------------------------------------------------------------
 
     def totals(self) -> dict[str, tuple[int, int]]:
@@ -245,9 +253,13 @@ class Desk:
                 due = self._funding_at.setdefault(symbol, (now_ns // interval + 1) * interval)
                 if due <= now_ns:
                     self._funding_at[symbol] = (now_ns // interval + 1) * interval
-                    if self.quote(symbol) is not None:
-                        self._engine.pay_funding(symbol, now_ns)
+                    self.pay_funding(symbol, now_ns)
         return ended
+
+    def pay_funding(self, symbol: str, now_ns: int) -> None:
+        """Exchange funding on a perpetual's position at the rate of the rules, once it has a price."""
+        if self.quote(symbol) is not None:
+            self._engine.pay_funding(symbol, now_ns)
 
     # --- another life ----------------------------------------------------------------------------------
 
@@ -327,6 +339,7 @@ class Desk:
         """What the engine tells of an order, as an update of it."""
         if isinstance(report, FundingReport):
             self.funding.append(report)
+            self.funding_ns.append(now_ns)
             for funded in self.funding_listeners:
                 funded(report, now_ns)
             return

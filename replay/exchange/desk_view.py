@@ -9,6 +9,7 @@ from __future__ import annotations
 import attrs
 
 from actors.ports import SnapshotStatus
+from domain.inputs import FundingReport
 from domain.order_events import OrderTerms
 from replay.exchange.desk import Desk, DeskExecution, DeskOrder
 from replay.exchange.rules import Reject
@@ -119,6 +120,11 @@ class DeskView:
             self.repeated = True
             found.append(found[-1])
         return found
+
+    def fundings(self, since_ns: int = 0) -> list[tuple[int, FundingReport]]:
+        """Funding from a time on, oldest first, each with its time, ns."""
+        found = self.desk.fundings_of(since_ns)
+        return [one for one in found if self.at_ns is None or one[0] <= self.at_ns]
 
     def totals(self) -> dict[str, tuple[int, int]]:
         """asset -> (free, locked) units, now: balances do not lag."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,18 @@ def test_a_price_without_a_level_names_the_nearest(story: Path) -> None:
     found = asked(story, "60980.5")
     assert found["level"] is None
     assert "60979" in found["answer"]
+
+
+def test_a_price_between_two_levels_names_the_one_below_and_the_one_above(story: Path) -> None:
+    ladder = [asked(story, level) for level in range(16)]
+    buys = sorted({Decimal(one["price"].split()[0]) for one in ladder if one["side"] == "buy"})
+    between = (buys[1] + buys[2]) / 2
+    answer = asked(story, between.quantize(Decimal("0.1")))["answer"]
+    below, above = answer.partition("; ")[2].split(", ")
+    assert below.startswith("below it level ") and above.startswith("above it level ")
+    assert Decimal(below.rsplit(" ", 1)[1]) < between < Decimal(above.rsplit(" ", 1)[1])
+    lowest = asked(story, buys[0] - 100)["answer"]
+    assert "below it" not in lowest and "above it level 0 buys" in lowest
 
 
 def test_a_grid_that_stopped_says_why(tmp_path: Path) -> None:

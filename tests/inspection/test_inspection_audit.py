@@ -15,7 +15,7 @@ import pytest
 from stories import REPO, answered, called
 
 from grinder.errors import UserError
-from grinder.inspection.filters import Filter, select
+from grinder.inspection.filters import Filter, _conditions, select
 from grinder.inspection.lookup import Lookup
 from grinder.inspection.records import Records
 
@@ -162,6 +162,21 @@ def test_what_is_not_in_the_ledger_is_refused_with_what_is(
     refused = answered("audit", story, *options, status=2)["error"]
     assert refused["code"] == code
     assert refused["fix"]
+
+
+def test_an_unknown_type_is_refused_with_those_of_the_ledger(story: Path) -> None:
+    error = answered("audit", story, "--type", "Nope", status=2)["error"]
+    assert "OrderRejectedReport" in error["fix"] and "TickReport" in error["fix"]
+
+
+def test_a_filter_by_actor_goes_by_positions_and_not_through_the_whole_actor(capped: Path) -> None:
+    wanted = Filter(actors=("input/exchange", "input/market"), where="state ->> '$.lots' > 10", limit=0)
+    with Records(capped) as records:
+        conditions, values = _conditions(wanted, records.head())
+        bounds = "rowid BETWEEN ? AND ? AND rowid IN (1, 2)"
+        sql = f"SELECT rowid FROM stored_events WHERE {bounds} AND {conditions}"
+        plan = records.connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
+    assert any("PRIMARY KEY" in one[3] for one in plan) and not any("autoindex" in one[3] for one in plan)
 
 
 def test_a_filter_can_be_given_without_a_command(capped: Path) -> None:

@@ -8,6 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,14 @@ def test_what_a_record_changed_is_shown_with_its_unit(step: Stepper) -> None:
     assert any("cash: " in line for line in step.do("state"))
     step.do("actor")
     assert "account" in step.do("state account")[0]
+
+
+def test_what_is_kept_by_symbol_is_shown_in_the_symbol_s_units(step: Stepper) -> None:
+    step.do("find type=InventoryChanged")
+    step.do("actor portfolio")
+    changed = {one.path: one for one in step.changed()}
+    mark = changed["symbols[BTCUSDT].mark_ticks"]
+    assert "ticks" not in mark.before + mark.after and Decimal(mark.after.split()[0]) > 10_000
 
 
 def test_a_wrong_command_says_which_there_are(step: Stepper) -> None:

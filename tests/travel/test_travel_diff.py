@@ -7,11 +7,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from travel_runs import forked, quiet, rows_of
+from travel_runs import forked, manifest_of, quiet, rows_of
 
+from domain.codec import encode
 from domain.inputs import RunReport, StreamReport, TickReport
 from domain.record import Record
 from grinder.commands.diff import diff
@@ -98,6 +100,57 @@ def test_a_live_run_is_held_against_a_backtest_over_its_own_market(paper: Path, 
         drift["orders"][0]
     )
     assert (tmp_path / "backtest" / "ledger.db").is_file()
+
+
+def test_a_simulation_is_held_against_a_backtest_over_its_market(tmp_path: Path) -> None:
+    from travel_runs import SPOT, config
+
+    from grinder.commands.simulate import SimulationAsked, simulate
+
+    asked = SimulationAsked(config=config(SPOT), seed=7, rows=16_000)
+    simulate(asked, tmp_path / "run", iter(["run 2h"]), lambda said: None)
+    found = compared(tmp_path / "run", None)
+    adds_up(found["pnl"])
+    assert found["drift"]["filled_in_both"] > 20
+    assert found["drift"]["filled_in_both"] > 9 * found["drift"]["filled_only_live"]
+
+
+def test_a_difference_says_at_what_and_when_each_run_was_last_valued(spot: Path, tmp_path: Path) -> None:
+    forked(spot, 300, tmp_path / "cut", until="500")
+    found = compared(spot, tmp_path / "cut")["pnl"]["symbols"]["BTCUSDT"]
+    a, b = found["last_price_a"], found["last_price_b"]
+    rows = rows_of(tmp_path / "cut")
+    last = [row for row in rows if row.topic.startswith(("InventoryChanged/", "EquityMarked/"))][-1]
+    assert b["ts_ns"] == last.ts_ns and a["ts_ns"] > b["ts_ns"]
+    assert Decimal(a["price"]) != Decimal(b["price"]) and found["parts"]["price_path"] != "0"
+
+
+def test_a_backtest_beside_a_live_run_ends_when_the_run_was_told_to(paper: Path, tmp_path: Path) -> None:
+    from small_ledgers import copy_run, rechained, replace_records
+
+    run, rows = copy_run(paper, tmp_path / "run"), rows_of(paper)
+    cut = max(row.position for row in rows[: len(rows) // 2] if row.cause == row.position) - 1
+    told = encode(RunReport(phase="stopping", mode="paper", program="", detail=""))
+    number = 1 + sum(row.stream == "input/run" for row in rows[:cut])
+    last = rows[cut - 1]
+    stopping = last._replace(
+        position=cut + 1, stream="input/run", version=number, topic=RunReport.TOPIC, state=told, cause=cut + 1
+    )
+    later = [
+        row._replace(
+            position=row.position + 1,
+            cause=row.cause + 1,
+            version=row.version + (row.stream == "input/run"),
+        )
+        for row in rows[cut:]
+    ]
+    replace_records(run / "ledger.db", rechained([*rows[:cut], stopping, *later]))
+    manifest = {**manifest_of(run), "finished": False}
+    (run / "manifest.json").write_bytes(orjson.dumps(manifest))
+    (run / "views.db").unlink(missing_ok=True)
+    compared(run, None, out=tmp_path / "backtest")
+    ended = rows_of(tmp_path / "backtest")[-1].ts_ns
+    assert ended <= last.ts_ns < rows[-1].ts_ns, "what the run did after it was told to end is its own"
 
 
 def test_a_backtest_has_no_live_side(spot: Path) -> None:

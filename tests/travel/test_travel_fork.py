@@ -9,11 +9,24 @@ from pathlib import Path
 import orjson
 import pytest
 from small_ledgers import copy_run, rechained, replace_records, trades_file
-from travel_runs import ROWS, forked, manifest_of, paper_into, quiet, replays, rows_of, topics
+from travel_runs import (
+    ROWS,
+    SPOT,
+    backtest_into,
+    config,
+    forked,
+    manifest_of,
+    paper_into,
+    quiet,
+    replays,
+    rows_of,
+    topics,
+)
 
 from domain.codec import decode
-from grinder.commands.fork import EXECUTION, MODEL, RECORDED, ForkDiverged, fork
+from grinder.commands.fork import EXECUTION, MODEL, RECORDED, ForkDiverged, RulesRaised, fork
 from grinder.commands.inspect import replay_run, verify_run
+from grinder.commands.simulate import SimulationAsked, simulate
 from grinder.errors import ConfigError, DataError, LedgerError, UserError
 from grinder.views.summary import summary
 
@@ -246,3 +259,61 @@ def test_a_model_takes_over_balances_orders_and_what_was_under_way(tmp_path: Pat
     assert Decimal(late["identity_residual"]) == 0 and replays(rows_of(tmp_path / "late"))
     refused = [r for r in rows_of(tmp_path / "late") if r.topic.startswith("MessageRefused/")]
     assert not refused, "fill ids or orders came twice"
+
+
+def test_a_fork_can_be_asked_for_at_a_time(spot: Path, tmp_path: Path) -> None:
+    rows = rows_of(spot)
+    result = fork(spot, "2023-11-15T00:30", {}, "", tmp_path / "fork", [], quiet)
+    limit = 1_700_008_200 * 10**9
+    assert rows[result["position"] - 1].ts_ns <= limit < rows[result["position"]].ts_ns
+    assert result["identical"]
+    by_number = fork(spot, "#300", {}, "", tmp_path / "number", [], quiet)
+    assert by_number["asked"] == 300
+    for wrong in ("noon", "1999-01-01"):
+        with pytest.raises(UserError):
+            fork(spot, wrong, {}, "", tmp_path / "none", [], quiet)
+
+
+def test_limits_that_come_with_a_new_risk_section_are_named(tmp_path: Path) -> None:
+    free = {name: section for name, section in SPOT.items() if name != "risk"}
+    run = backtest_into(tmp_path, free)
+    result = forked(run, 300, tmp_path / "fork", risk__session_drawdown_pct=50)
+    (note,) = [one for one in result["notes"] if "risk section" in one]
+    assert "session_drawdown_pct 50" in note and "inventory_max_quote 5000" in note
+    with_limits = forked(tmp_path / "fork", result["records"], tmp_path / "again", risk__orders_per_minute=9)
+    assert not any("risk section" in one for one in with_limits["notes"]), "it was there already"
+
+
+def test_rules_that_raise_over_the_parents_history_are_a_difference(
+    spot: Path, paper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from domain import portfolio
+    from domain.order_events import OrderRequested
+
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("a rule divides by nothing")
+
+    monkeypatch.setitem(portfolio._DECIDE, OrderRequested, breaks)
+    for run in (spot, paper):
+        with pytest.raises(RulesRaised) as found:
+            forked(run, 400, tmp_path / run.parent.name)
+        first = next(row for row in rows_of(run) if row.topic.startswith("OrderAllowed/"))
+        assert f"instead of deciding record {first.position} of the parent" in found.value.what
+        assert "ZeroDivisionError" in found.value.what and found.value.status == 3
+
+
+def test_a_simulation_goes_on_under_other_settings_over_its_own_market(tmp_path: Path) -> None:
+    asked = SimulationAsked(config=config(SPOT), seed=7, rows=ROWS)
+    simulate(asked, tmp_path / "run", iter(["run 2h"]), lambda said: None)
+    parent = rows_of(tmp_path / "run")
+    result = forked(tmp_path / "run", len(parent) // 2, tmp_path / "fork", grids__0__grid_number=30)
+    rows = rows_of(tmp_path / "fork")
+    assert result["goes_on_with"] == MODEL and result["market"] == "feed"
+    assert rows[: result["position"]] == parent[: result["position"]] and replays(rows)
+    again = forked(tmp_path / "fork", result["position"] + 50, tmp_path / "same")
+    assert again["identical"] and rows_of(tmp_path / "same") == rows
+    manifest = manifest_of(tmp_path / "run")
+    manifest["data"]["sha256"] = "0" * 64
+    (tmp_path / "run" / "manifest.json").write_bytes(orjson.dumps(manifest))
+    with pytest.raises(DataError, match="does not come out again"):
+        forked(tmp_path / "run", len(parent) // 2, tmp_path / "other", grids__0__grid_number=30)

@@ -21,7 +21,7 @@ from grinder.commands.export import SliceDiverged, export, parse_slice
 from grinder.commands.inspect import rebuild_run, replay_run, verify_run
 from grinder.errors import LedgerError, UserError
 from replay.replayer import replay
-from replay.slice import Redactor, cut
+from replay.slice import Redactor, cut, orders_named
 
 ROWS: dict[str, list[LedgerRow]] = {}
 KINDS = ["spot", "slow", "perpetual", "paper"]
@@ -66,15 +66,17 @@ def test_a_random_slice_replays_and_holds_the_run_s_own_records(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(KINDS), st.floats(0, 1), st.floats(0, 0.3))
+@given(st.sampled_from(KINDS), st.floats(0, 1), st.floats(0, 0.3), st.booleans())
 def test_a_redacted_slice_replays_and_decides_the_same_under_other_names(
-    kind: str, begin: float, length: float
+    kind: str, begin: float, length: float, whole: bool
 ) -> None:
     rows = ROWS[kind]
     a = 1 + int(begin * (len(rows) - 1))
     b = min(len(rows), a + int(length * len(rows)))
     opened = next(decode(r.topic, r.state) for r in rows if r.topic.startswith("OpenAccount/"))
-    made, written = sliced(rows, a, b, Redactor(opened.ledger_id))
+    first, last = ends(rows, a, b)
+    named = None if whole else orders_named(rows[first - 1 : last])
+    made, written = sliced(rows, a, b, Redactor(opened.ledger_id, named))
     assert replay(written).identical
     own = written[made.carried :]
     wanted = rows[made.first - 1 : made.last]

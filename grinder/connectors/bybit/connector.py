@@ -379,9 +379,7 @@ class BybitLinearConnector(BybitConnector):
     """One unified account's linear perpetuals, in one-way mode."""
 
     name: ClassVar[str] = "bybit-linear"
-    capabilities: ClassVar[Capabilities] = attrs.evolve(
-        CAPABILITIES, positions=True, fundings=True, order_rate=(0, 0)
-    )
+    capabilities: ClassVar[Capabilities] = attrs.evolve(CAPABILITIES, positions=True, fundings=True)
     category: ClassVar[str] = LINEAR
 
     async def positions(self) -> list[PositionSnapshot]:
