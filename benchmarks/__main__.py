@@ -10,14 +10,33 @@ import json
 import os
 from pathlib import Path
 
-from benchmarks import append, grid, latency, replaying, restart, start
+from benchmarks import (
+    append,
+    auditing,
+    dashboard,
+    explaining,
+    grid,
+    latency,
+    long_ledger,
+    replaying,
+    restart,
+    scrub,
+    sockets,
+    start,
+)
 
 BENCHMARKS = {
     "append": append.run,
+    "audit": auditing.run,
+    "dashboard": dashboard.run,
+    "explain": explaining.run,
     "grid": grid.run,
     "latency": latency.run,
+    "ledger": long_ledger.run,
     "replay": replaying.run,
     "restart": restart.run,
+    "scrub": scrub.run,
+    "sockets": sockets.run,
     "start": start.run,
 }
 

@@ -17,7 +17,8 @@ from eventsourcing.persistence import PersistenceError, Tracking
 from eventsourcing.sqlite import SQLiteCursor, SQLiteDatastore, SQLiteTrackingRecorder
 
 from grinder.errors import EnvironmentFault
-from grinder.views.schema import SOURCE, create_tables, drop_tables, save, version, wrap
+from grinder.views import past
+from grinder.views.schema import SOURCE, create_tables, drop_tables, save, stored, version, wrap
 from projections.view import View
 
 APPLICATION = "ledger"
@@ -55,7 +56,10 @@ class ViewsRecorder(SQLiteTrackingRecorder):
             create_tables(db)
 
     def store(self, view: View, expected: int, position: int, chain: bytes) -> None:
-        """Store what changed in a view together with the position it now stands at.
+        """Store what changed in a view together with the position it now stands at, and what it was.
+
+        Args:
+            view: changed by the records after `expected` up to `position`; between them lies no boundary.
 
         Raises:
             OvertakenError: the views no longer stand at `expected`.
@@ -69,10 +73,15 @@ class ViewsRecorder(SQLiteTrackingRecorder):
             if cursor.sqlite_cursor.rowcount != 1:
                 raise OvertakenError(f"the views do not stand at {expected}")
             self._insert_tracking(cursor, Tracking(APPLICATION, position))
-            for rows in view.tables():
+            boundary = past.boundary_before(position)
+            for kind, rows in enumerate(view.tables()):
+                before = rows.take_before()
                 changed, deleted = rows.take_changes()
                 if changed or deleted:
+                    moved = ((key, old, rows.get(*key)) for key, old in before.items())
+                    past.keep(db.conn, kind, rows.table, moved, boundary, stored)
                     save(db, rows.table, changed, deleted)
+            past.limit(db.conn, position)
 
     @contextmanager
     def _writing(self) -> Iterator[tuple[SQLiteCursor, sqlite_utils.Database]]:
@@ -95,6 +104,9 @@ class OpenRecorder:
 
     def __enter__(self) -> ViewsRecorder:
         self._datastore = SQLiteDatastore(str(self.path), lock_timeout=BUSY_TIMEOUT_S)
+        # What a loss of power takes is made again from the ledger, whose writer needs the disk's syncs.
+        with self._datastore.get_connection(commit=True) as connection:
+            connection.cursor().execute("PRAGMA synchronous=NORMAL")
         return ViewsRecorder(self._datastore)
 
     def __exit__(

@@ -19,21 +19,22 @@ import orjson
 import sqlite_utils
 
 from actors.records import LedgerRow
-from domain.codec import UnknownTopicError, decode
 from domain.inputs import CarryState
 from grinder.errors import EnvironmentFault, LedgerError
 from grinder.ledger import reading
+from grinder.ledger.faults import damaged
+from grinder.views import past
+from grinder.views.decoding import decoded
 from grinder.views.recorder import OpenRecorder, OvertakenError, ViewsRecorder, writing_faults
-from grinder.views.schema import loader, select_all, wrap
-from projections.record import LedgerRecord
-from projections.registry import TABLES, apply_all, fresh, is_read
+from grinder.views.schema import SOURCE, loader, select_all, version, wrap
+from projections.registry import TABLES, apply_all, fresh
 from projections.view import View
 
 LEDGER_FILE = "ledger.db"
 VIEWS_FILE = "views.db"
 
 BATCH = 8000
-"""Records between two commits of a catch-up."""
+"""Records between two commits of a catch-up; a boundary of the past is always one of them."""
 
 ROWS_IN_MEMORY = 200_000
 """When a view holds more, it lets go of all stored rows and fetches again those it needs."""
@@ -81,6 +82,18 @@ def digest(run_folder: Path) -> str:
         EnvironmentFault: there are no views.
     """
     return _describe(run_folder)[1]
+
+
+def standing(run_folder: Path, ledger: sqlite3.Connection) -> int:
+    """Position the views stand at; 0 where there are none, or none that this program can go on with."""
+    try:
+        with closing(open_views(run_folder)) as db:
+            if db.conn.execute("PRAGMA user_version").fetchone()[0] != version():
+                return 0
+            position, chain = db.conn.execute(f"SELECT position, chain FROM {SOURCE}").fetchone()
+    except (EnvironmentFault, sqlite3.Error):
+        return 0
+    return int(position) if _made_from(ledger, int(position), str(chain)) else 0
 
 
 def open_views(run_folder: Path) -> sqlite_utils.Database:
@@ -133,7 +146,7 @@ def _refuse_slice(ledger: sqlite3.Connection, path: Path) -> None:
     try:
         first = ledger.execute("SELECT topic FROM stored_events WHERE rowid = 1").fetchone()
     except sqlite3.DatabaseError as error:
-        raise _damaged(path.with_name(LEDGER_FILE), error) from error
+        raise damaged(path.with_name(LEDGER_FILE), error) from error
     if first is not None and first[0] == CarryState.TOPIC:
         raise LedgerError(
             "views.slice",
@@ -155,7 +168,10 @@ def _discard_debris(path: Path) -> None:
 
 def _same_ledger(recorder: ViewsRecorder, ledger: sqlite3.Connection) -> bool:
     """Whether the views were made from this ledger and not from one that stood here before."""
-    position, chain = recorder.source()
+    return _made_from(ledger, *recorder.source())
+
+
+def _made_from(ledger: sqlite3.Connection, position: int, chain: str) -> bool:
     if not position:
         return True
     row = ledger.execute("SELECT chain FROM stored_events WHERE rowid = ?", (position,)).fetchone()
@@ -170,9 +186,10 @@ def _catch_up(
     with closing(sqlite3.connect(path)) as stored:
         load = loader(stored)
         view = View(TABLES, load) if position else fresh()
+        view.remember()
         source = _undamaged(reading.rows(ledger, after=position), path.with_name(LEDGER_FILE))
-        while batch := list(islice(source, BATCH)):
-            apply_all(view, _decoded(batch, path.with_name(LEDGER_FILE)))
+        while batch := list(islice(source, min(BATCH, past.next_boundary(position) - position))):
+            apply_all(view, decoded(batch, path.with_name(LEDGER_FILE)))
             last = batch[-1]
             recorder.store(view, position, last.position, last.chain)
             position = last.position
@@ -191,39 +208,7 @@ def _undamaged(rows: Iterator[LedgerRow], path: Path) -> Iterator[LedgerRow]:
     try:
         yield from rows
     except sqlite3.DatabaseError as error:
-        raise _damaged(path, error) from error
-
-
-def _decoded(batch: list[LedgerRow], path: Path) -> Iterator[LedgerRecord]:
-    """The records that some projection reads.
-
-    Raises:
-        LedgerError: a newer program wrote one of them, or one is not what its topic says.
-    """
-    for position, stream, version, topic, state, ts_ns, cause, _ in batch:
-        if not is_read(topic):
-            continue
-        try:
-            event = decode(topic, state)
-        except UnknownTopicError as error:
-            raise LedgerError(
-                "ledger.unknown_record",
-                str(error),
-                place=f"{path} position {position}",
-                fix="use the version of grinder that wrote it, or a later one",
-            ) from error
-        except ValueError as error:
-            raise _damaged(path, error) from error
-        yield LedgerRecord(position, stream, version, topic, ts_ns, cause, event)
-
-
-def _damaged(path: Path, error: Exception) -> LedgerError:
-    return LedgerError(
-        "ledger.damaged",
-        f"the ledger cannot be read: {error}",
-        place=str(path),
-        fix="run `grinder verify` to find the first bad record",
-    )
+        raise damaged(path, error) from error
 
 
 # --- describing ----------------------------------------------------------------------------------------

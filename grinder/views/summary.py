@@ -45,6 +45,17 @@ class Summary:
     equity_end: str
     identity_residual: str
 
+    def in_short(self) -> dict[str, Any]:
+        """What is told of a run when it ends."""
+        return {
+            "fills": self.fills,
+            "cycles": self.cycles,
+            "symbols": self.symbols,
+            "equity_start": self.equity_start,
+            "equity_end": self.equity_end,
+            "identity_residual": self.identity_residual,
+        }
+
 
 _SYMBOLS = """
     SELECT p.symbol AS symbol, p.quantity AS position,

@@ -21,11 +21,21 @@ from small_runs import (
 )
 
 from domain.grid_events import LevelFilled
-from domain.inputs import HaltTrading, NoAnswerReport, ResetHalt, StopGrid, TickReport
+from domain.inputs import (
+    DeployGrid,
+    HaltTrading,
+    NoAnswerReport,
+    RebalanceGrid,
+    ResetHalt,
+    SettingChange,
+    StopGrid,
+    TickReport,
+)
 from domain.order_events import OrderFilled, OrderSubmitted
-from domain.orders import BUY
+from domain.orders import BUY, SIGN
 from domain.units import from_units
 from projections.amounts import ZERO
+from projections.changes import CHANGES
 from projections.cycles import CYCLES
 from projections.equity import CURVE
 from projections.fills import TRADES
@@ -33,6 +43,7 @@ from projections.grids import CONFIGS
 from projections.inventory import POSITIONS
 from projections.levels import LEVELS, SKIPPED, phase_of
 from projections.orders import ORDERS
+from projections.pnl_rows import SYMBOLS, TOTAL
 from projections.registry import PROJECTIONS, TABLES, apply_all, fresh
 from projections.risk_rows import ACCOUNT_SCOPE, BLOCKS, HALTS, RISK
 from projections.view import AMOUNT, INT, TEXT, View
@@ -45,11 +56,32 @@ def limited() -> SmallRun:
     return long_spot(rows=900, inventory_max=600 * QUOTE_UNIT, orders_per_minute=2)
 
 
+def changed(run: SmallRun) -> SmallRun:
+    """A run whose grid is given other terms after a while, is rebalanced, and given other terms again."""
+    rules = run.core.state_of(f"symbol/{SYMBOL}").instrument
+    mode = run.core.state_of(f"symbol/{SYMBOL}").mode
+    backtest = run.backtest
+    learn = backtest.runtime.learn
+    for count, hours in ((16, 2), (0, 4), (6, 6)):
+        while backtest.step(START + hours * HOUR):
+            pass
+        if not count:
+            learn(RebalanceGrid(symbol=SYMBOL, operator="anna"), backtest.now_ns)
+            continue
+        change = SettingChange(setting="grids.BTCUSDT.grid_number", old="10", new=str(count))
+        start = start_grid(rules, mode=mode, count=count, lots=120)
+        deploy = DeployGrid(start=start, changes=(change,), operator="anna", replaces=True)
+        learn(deploy, backtest.now_ns)
+    return run
+
+
 RUNS = {
     "long": lambda: long_spot(rows=900),
     "fees in base": lambda: long_spot(rows=900, fee_asset="base"),
     "neutral": neutral_linear,
     "limited": limited,
+    "changed long": lambda: changed(long_spot(rows=900)),
+    "changed neutral": lambda: changed(neutral_linear()),
 }
 
 
@@ -111,9 +143,9 @@ def test_cycles_add_up_to_their_fills(run: SmallRun, view: View) -> None:
 
 
 def test_a_residual_is_carried_into_the_next_cycle(run: SmallRun, view: View) -> None:
-    rows = {(row["grid_level"], row["cycle"]): row for row in view.of(CYCLES).rows()}
-    for (level, cycle), row in rows.items():
-        after = rows.get((level, cycle + 1))
+    rows = {(row["run"], row["grid_level"], row["cycle"]): row for row in view.of(CYCLES).rows()}
+    for (start, level, cycle), row in rows.items():
+        after = rows.get((start, level, cycle + 1))
         if after is not None:
             assert after["carried_in"] == row["residual"]
 
@@ -139,6 +171,22 @@ def test_the_position_is_the_portfolios(run: SmallRun, view: View) -> None:
     assert row is not None
     assert row["quantity"] == from_units(risk.inventory, 4)
     assert row["mark_price"] == Decimal(risk.mark_ticks) / 10
+
+
+def test_profit_and_loss_add_up_and_own_what_the_levels_hold(run: SmallRun, view: View) -> None:
+    total, symbol = view.of(TOTAL).get(1), view.of(SYMBOLS).get(SYMBOL)
+    assert total is not None and symbol is not None
+    assert total["identity_residual"] == 0
+    grid = run.core.state_of(f"symbol/{SYMBOL}")
+    held = from_units(sum(SIGN[level.opening] * level.held for level in grid.levels), 4)
+    assert symbol["level_quantity"] == held
+    assert symbol["level_quantity"] + symbol["unowned_quantity"] == symbol["inventory"]
+
+
+def test_the_grid_is_the_one_that_runs(run: SmallRun, view: View) -> None:
+    grid, row = run.core.state_of(f"symbol/{SYMBOL}"), view.of(CONFIGS).get(SYMBOL)
+    assert row is not None
+    assert (row["status"], row["run"], row["grid_count"]) == (grid.status, grid.runs, len(grid.levels))
 
 
 def test_the_curve_has_a_point_for_every_mark_and_fill(run: SmallRun, view: View) -> None:
@@ -213,6 +261,21 @@ def test_a_neutral_grid_shows_its_hole_and_both_words() -> None:
     assert (config["hole_price"], config["start_price"], config["mode"]) == (100, 100, "neutral")
     words = [row["phase"] for row in view.of(LEVELS).rows()]
     assert words == ["BUY_PLACED"] * 5 + ["SELL_PLACED"] * 5
+
+
+def test_a_change_of_terms_is_told_with_who_and_from_what_to_what() -> None:
+    rows = list(project(changed(long_spot(rows=300)).run().rows).of(CHANGES).rows())
+    said = [(one["symbol"], one["operator"], one["setting"], one["old"], one["new"]) for one in rows]
+    setting = "grids.BTCUSDT.grid_number"
+    assert said == [(SYMBOL, "anna", setting, "10", "16"), (SYMBOL, "anna", setting, "10", "6")]
+    assert rows[0]["ts_ns"] < rows[1]["ts_ns"] and rows[0]["place"] == 0
+
+
+def test_a_kill_by_a_person_names_the_person() -> None:
+    run = neutral_linear(rows=50)
+    run.backtest.runtime.learn(HaltTrading(reason="MANUAL", operator="anna"), run.backtest.now_ns)
+    (halt,) = project(run.rows).of(HALTS).rows()
+    assert (halt["reason"], halt["operator"]) == ("MANUAL", "anna")
 
 
 def test_a_level_left_out_is_shown_with_its_reason() -> None:
