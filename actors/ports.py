@@ -114,8 +114,11 @@ class Capabilities:
         ids_unique_for_ever: a client order id is refused even after its order ended.
         positions: it has perpetual positions.
         cancel_all: most orders of a symbol can be cancelled by one request.
+        fundings: funding that was exchanged can be listed afterwards.
         order_rate: order requests the exchange takes in a time, as (requests, seconds); (0, 0) where it does
             not say.
+        order_valid_s: an order's request that arrives later than this after it was signed is refused; 0
+            where an exchange takes it however late it comes.
     """
 
     place_batch: int = 1
@@ -127,7 +130,9 @@ class Capabilities:
     ids_unique_for_ever: bool = False
     positions: bool = False
     cancel_all: bool = False
+    fundings: bool = False
     order_rate: tuple[int, int] = (0, 0)
+    order_valid_s: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -138,6 +143,8 @@ class InstrumentRules:
         symbol: the name used in the configuration (``BTCUSDT``); `native` is the exchange's own.
         kind: ``spot`` or ``linear``.
         tick, lot, min_notional, min_quantity: 0 where there is none.
+        contract: base asset in one contract, where the exchange counts sizes in contracts; steps and least
+            quantities are of the base asset all the same.
         maker_bps, taker_bps: fees of this account; None where the exchange does not say.
         trading: whether orders are taken now.
     """
@@ -152,6 +159,7 @@ class InstrumentRules:
     min_notional: Decimal = Decimal(0)
     min_quantity: Decimal = Decimal(0)
     max_orders: int = 0
+    contract: Decimal = Decimal(0)
     maker_bps: Decimal | None = None
     taker_bps: Decimal | None = None
     trading: bool = True
@@ -338,6 +346,12 @@ class Connector(Protocol):
 
     async def positions(self) -> list[PositionSnapshot]:
         """Perpetual positions; empty for spot."""
+
+    async def fundings(self, since_ns: int) -> list[FundingReport]:
+        """Funding exchanged on the listed symbols from a time on, oldest first, all pages, each once.
+
+        A payment has the id the private stream tells it under, so that both together book it once.
+        """
 
     async def arm_dead_man(self, seconds: int) -> None:
         """Have the exchange cancel everything unless armed again in time; 0 disarms."""

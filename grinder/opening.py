@@ -115,7 +115,7 @@ def build_opening(config: Config, scales: Scales, ledger_id: str) -> Opening:
     ]
     commands += [ListInstrument(instrument=instruments[symbol]) for symbol in sorted(instruments)]
     commands += [
-        _start_grid(grid, number, instruments[grid.symbol], scales[grid.symbol], ledger_id, balances)
+        start_grid(grid, number, instruments[grid.symbol], scales[grid.symbol], ledger_id, balances)
         for number, grid in enumerate(config.grids)
         if grid.symbol in instruments
     ]
@@ -206,7 +206,7 @@ def _open_portfolio(
     )
 
 
-def _start_grid(
+def start_grid(
     grid: Grid,
     number: int,
     instrument: Instrument,
@@ -214,6 +214,16 @@ def _start_grid(
     ledger_id: str,
     balances: dict[str, int],
 ) -> StartGrid:
+    """The command that starts a configured grid.
+
+    Args:
+        number: place of the grid among those of the run; it is part of its order ids.
+        scale: tick and lot.
+        balances: units by asset; what of the base a grid with `existing` inventory may sell.
+
+    Raises:
+        ConfigError: a figure does not fit the instrument's steps.
+    """
     tick, lot = scale
     where = f"grids.{grid.symbol}"
     stop, take = grid.stop_loss_price, grid.take_profit_price

@@ -6,7 +6,7 @@ earn, or cannot be paid for, is refused here with the smallest figure that works
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from grinder.opening import grid_spec
 from grinder.scaling import instrument_of, money, quote_decimals
 
 Scales = Mapping[str, tuple[Decimal, Decimal]]
+Closest = Callable[[Grid, Instrument, GridSpec], str]
 
 
 @attrs.frozen(kw_only=True)
@@ -114,11 +115,26 @@ def plan_grid(config: Config, grid: Grid, scales: Scales) -> GridPlan:
         lot,
         quote_decimals(scales, config),
     )
-    spec = grid_spec(grid, instrument, tick, lot)
+    return plan_listed(grid, instrument, (tick, lot))
+
+
+def plan_listed(
+    grid: Grid, instrument: Instrument, scale: tuple[Decimal, Decimal], *, search: bool = True
+) -> GridPlan:
+    """The plan of a grid on an instrument whose rules are known; `scale` is its tick and lot.
+
+    Args:
+        search: of a grid that is refused, look for the closest one that would not be; it takes its time.
+
+    Raises:
+        ConfigError: it could not earn; see `check_plan`.
+    """
+    spec = grid_spec(grid, instrument, *scale)
     ladder = build(spec, instrument)
-    _check_levels(grid, instrument, spec, ladder)
+    closest = _closest if search else _any_closer
+    _check_levels(grid, instrument, spec, ladder, closest)
     profits = [level_profit_ppm(instrument, level) for level in ladder.levels]
-    _check_profit(grid, instrument, spec, min(profits))
+    _check_profit(grid, instrument, spec, min(profits), closest)
     return GridPlan(
         grid=grid,
         instrument=instrument,
@@ -142,7 +158,7 @@ def check_plan(config: Config, scales: Scales) -> tuple[GridPlan, ...]:
         return plans
     decimals = plans[0].instrument.quote_decimals
     balance = money(config.account.balance, decimals, "account.balance")
-    needed = sum(_asked(plan) for plan in plans)
+    needed = sum(asked_of(plan) for plan in plans)
     if needed > balance:
         raise ConfigError(
             "config.capital_above_balance",
@@ -154,14 +170,16 @@ def check_plan(config: Config, scales: Scales) -> tuple[GridPlan, ...]:
     return plans
 
 
-def _asked(plan: GridPlan) -> int:
+def asked_of(plan: GridPlan) -> int:
     """Quote currency a grid needs from the account."""
     if plan.grid.initial_inventory is not None and plan.grid.initial_inventory.value == "existing":
         return 0  # what it sells it holds already; what it buys it buys from the proceeds
     return plan.investment
 
 
-def _check_levels(grid: Grid, instrument: Instrument, spec: GridSpec, ladder: Ladder) -> None:
+def _check_levels(
+    grid: Grid, instrument: Instrument, spec: GridSpec, ladder: Ladder, closest: Closest
+) -> None:
     where = f"grids.{grid.symbol}"
     collapsed = [level for level in ladder.skipped if level.reason == SkipReason.DUPLICATE]
     if collapsed:
@@ -171,7 +189,7 @@ def _check_levels(grid: Grid, instrument: Instrument, spec: GridSpec, ladder: La
             f"neighbouring levels of `{where}` fall on one tick of {instrument.tick}",
             place=where,
             value=f"level {level.index} at {_price(instrument, level.buy_ticks)}",
-            fix=_closest(grid, instrument, spec),
+            fix=closest(grid, instrument, spec),
         )
     if not ladder.levels:
         level = ladder.skipped[0]
@@ -187,7 +205,9 @@ def _check_levels(grid: Grid, instrument: Instrument, spec: GridSpec, ladder: La
         )
 
 
-def _check_profit(grid: Grid, instrument: Instrument, spec: GridSpec, worst_ppm: int) -> None:
+def _check_profit(
+    grid: Grid, instrument: Instrument, spec: GridSpec, worst_ppm: int, closest: Closest
+) -> None:
     if worst_ppm >= 0:
         return
     round_trip = 2 * instrument.maker_fee_ppm
@@ -196,7 +216,7 @@ def _check_profit(grid: Grid, instrument: Instrument, spec: GridSpec, worst_ppm:
         f"a cycle of `grids.{grid.symbol}` earns less than its two maker fees",
         place=f"grids.{grid.symbol}",
         value=f"{units_text(worst_ppm, 4)} % after fees of {units_text(round_trip, 4)} %",
-        fix=_closest(grid, instrument, spec),
+        fix=closest(grid, instrument, spec),
     )
 
 
@@ -206,6 +226,11 @@ def _earns(instrument: Instrument, spec: GridSpec) -> bool:
     if any(level.reason == SkipReason.DUPLICATE for level in ladder.skipped):
         return False
     return all(level_profit_ppm(instrument, level) >= 0 for level in ladder.levels)
+
+
+def _any_closer(grid: Grid, instrument: Instrument, spec: GridSpec) -> str:
+    """What would help, without the figure."""
+    return "use fewer levels, or a wider range" if grid.is_bounded else "use a wider spacing_bps"
 
 
 def _closest(grid: Grid, instrument: Instrument, spec: GridSpec) -> str:

@@ -6,7 +6,6 @@ what the run was made from, for people and for continuing it; it is written whol
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import attrs
 import orjson
 
 from grinder.errors import EnvironmentFault, LedgerError
+from grinder.files import replace_file
 from grinder.ledger.place import require_local
 
 MANIFEST_FORMAT = 1
@@ -92,10 +92,5 @@ class RunFolder:
 
     def write_manifest(self, content: dict[str, Any]) -> None:
         """Replace the manifest, durably and in one step."""
-        temporary = self.manifest.with_suffix(".tmp")
         data = orjson.dumps({"format": MANIFEST_FORMAT, **content}, option=orjson.OPT_INDENT_2)
-        with temporary.open("wb") as file:
-            file.write(data + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.manifest)
+        replace_file(self.manifest, data + b"\n")

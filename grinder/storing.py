@@ -20,10 +20,9 @@ from actors.journal import Journal
 from actors.records import LedgerRow
 from grinder.errors import EnvironmentFault, ExitStatus, LedgerError, UserError
 from grinder.interruption import Interruption
-from grinder.ledger.head import RESTORE
+from grinder.ledger.faults import require_whole
 from grinder.ledger.reading import connect, is_begun, rows
 from grinder.ledger.recorder import checkpoint, open_writer
-from grinder.ledger.verify import verify
 from grinder.ledger.writer import JournalFailed, LedgerJournal
 from grinder.run_folder import RunFolder
 from replay.compare import ComparingJournal, Divergence, difference
@@ -139,12 +138,4 @@ def _check_existing(folder: RunFolder, ledger_id: str) -> int:
         )
     if not is_begun(folder.ledger):
         return 0
-    verdict = verify(folder.ledger)
-    if not verdict.ok:
-        raise LedgerError(
-            "ledger.damaged",
-            verdict.reason,
-            place=f"{folder.ledger} record {verdict.first_bad}",
-            fix=RESTORE,
-        )
-    return verdict.records
+    return require_whole(folder.ledger).records

@@ -30,6 +30,7 @@ class Exchange(Choice):
     BYBIT = "bybit", "Bybit spot"
     BYBIT_LINEAR = "bybit-linear", "Bybit linear perpetuals"
     OKX = "okx", "OKX spot"
+    OKX_SWAP = "okx-swap", "OKX linear perpetual swaps"
     KRAKEN = "kraken", "Kraken spot"
     OTHER = "other", "a connector of another package, named in `account.connector`"
 

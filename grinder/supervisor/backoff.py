@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from grinder.live.places import read_json, write_private
+from grinder.log import logger
 
 FIRST_S, LONGEST_S = 1.0, 30.0
 
@@ -76,16 +77,17 @@ class BackOff:
         return min(max(0.0, self.not_before - now), LONGEST_S)
 
     def save(self) -> None:
-        """Keep it."""
-        write_private(
-            self.path,
-            {
-                "crashes": self.crashes,
-                "delay_s": self.delay_s,
-                "not_before": self.not_before,
-                "restarts": self.restarts,
-            },
-        )
+        """Keep it; on a disk that takes nothing it is remembered by this process alone."""
+        content = {
+            "crashes": self.crashes,
+            "delay_s": self.delay_s,
+            "not_before": self.not_before,
+            "restarts": self.restarts,
+        }
+        try:
+            write_private(self.path, content)
+        except OSError as error:
+            logger().error("the supervisor's memory cannot be kept", reason=str(error), file=str(self.path))
 
 
 def _number(value: object) -> float:

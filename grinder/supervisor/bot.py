@@ -35,12 +35,22 @@ EMERGENCY_S = 120.0
 FINAL = (
     ExitStatus.DONE,
     ExitStatus.USAGE,
-    ExitStatus.DIVERGED,
-    ExitStatus.DAMAGED,
     ExitStatus.ENVIRONMENT,
     ExitStatus.ORDERS_LEFT,
 )
 """Statuses after which starting again would change nothing."""
+
+IN_ORDER = (ExitStatus.DONE, ExitStatus.ORDERS_LEFT)
+"""Ends of a run that has done with its orders what it could, and has told."""
+
+CANNOT_GO_ON = {
+    ExitStatus.GAVE_UP: ("risk_failed", "the actor that watches risk failed"),
+    ExitStatus.NOT_STORED: ("not_stored", "its ledger cannot be written"),
+    ExitStatus.DIVERGED: ("ledger_diverged", "this program decides otherwise than its ledger says"),
+    ExitStatus.DAMAGED: ("ledger_damaged", "its ledger is damaged"),
+}
+"""Statuses that are an emergency at once: kind of the alert, and why.  Nothing starts such a run again by
+itself, and its orders are cancelled by a process that needs no ledger."""
 
 Tell = Callable[[str, str, str], None]
 """Told of what somebody should know: level, kind, text."""
@@ -91,6 +101,10 @@ class Bot:
         self._wake = threading.Event()
         self._down_since: float | None = None
         self._cancelled = False
+        self._left = False
+        """Whether orders were left by an emergency."""
+        self._traded = False
+        """Whether the process that ran last came as far as trading."""
         self._thread = threading.Thread(target=self._keep_up, name=f"bot {name}", daemon=True)
 
     # --- from outside ----------------------------------------------------------------------------------
@@ -125,7 +139,7 @@ class Bot:
             while self.status is None:
                 self._wait_for_turn()
                 if self._stops:
-                    self.status = int(ExitStatus.DONE)
+                    self.status = int(self._stopped_while_down())
                     break
                 began = time.monotonic()
                 code = self._run_once()
@@ -143,9 +157,12 @@ class Bot:
     def _run_once(self) -> int:
         """One process, from its start to its end; its exit status, negative for a signal."""
         self.state = "starting"
-        self._process = process = subprocess.Popen(
-            self._command, stdin=subprocess.PIPE, start_new_session=True
-        )
+        try:
+            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
+        except OSError as error:  # no memory, no processes left: as good as one that died at once
+            logger().error("a process cannot be started", bot=self.name, reason=str(error))
+            return int(ExitStatus.UNEXPECTED)
+        self._process = process
         if self._stops:
             process.send_signal(signal.SIGTERM)
         answered = beat = time.monotonic()
@@ -158,7 +175,8 @@ class Bot:
             if self._answers():
                 answered = time.monotonic()
                 self.state = "running"
-                self._down_since, self._cancelled = None, False
+                if self.health.get("phase") == "trading":  # it has taken over what was left of its orders
+                    self._down_since, self._cancelled, self._traded = None, False, True
             elif now - answered > (self._silent_s if self.state == "running" else STARTING_S):
                 self._tell("CRITICAL", "process_hung", f"{self.name} does not answer and is ended")
                 process.kill()
@@ -175,26 +193,32 @@ class Bot:
 
     def _after(self, code: int, ran_s: float) -> None:
         """What follows from the end of a process."""
+        alone = self._traded or self._down_since is not None
+        self._traded = False
         if self._down_since is None:
             self._down_since = time.monotonic()
-        if code == ExitStatus.GAVE_UP:
+        if code in CANNOT_GO_ON:
+            kind, why = CANNOT_GO_ON[ExitStatus(code)]
             self.status = code
-            text = f"{self.name}: the actor that watches risk failed; it stays down, its orders are cancelled"
-            self._tell("CRITICAL", "risk_failed", text)
-            self._cancel_all("its risk actor failed")
-            return
-        if code in FINAL:
+            self._tell("CRITICAL", kind, f"{self.name}: {why}; it stays down, its orders are cancelled")
+            self._cancel_all(why)
+        elif code in FINAL:
             self.status = code
-            if code in (ExitStatus.DIVERGED, ExitStatus.DAMAGED):
-                self._cancel_all("its ledger cannot be gone on with")
-            return
-        if self._stops:
+            if alone and code not in IN_ORDER:
+                what = _words(code)
+                text = f"{self.name} went down and cannot start again: {what}; its orders are cancelled"
+                self._tell("CRITICAL", "cannot_start", text)
+                self._cancel_all(f"it cannot start again: {what}")
+        elif self._stops:
             self.status = code if code > 0 else int(ExitStatus.ORDERS_LEFT)
-            if code < 0:
-                self._cancel_all("it was ended while it stopped")
-            return
-        away = code == ExitStatus.EXCHANGE
+            if code < 0 or alone:
+                self._cancel_all("it ended in disorder while it stopped")
+        else:
+            self._start_again(code, ran_s)
+
+    def _start_again(self, code: int, ran_s: float) -> None:
         what = f"{self.name} ended with {_words(code)}"
+        away = code == ExitStatus.EXCHANGE
         if self.back_off.failed(self._clock(), ran_s, counts=not away):
             logger().warning("restart", bot=self.name, exit=code, in_s=round(self.back_off.delay_s, 1))
             self._tell("WARNING", "restart", f"{what}; it starts again in {self.back_off.delay_s:.0f} s")
@@ -202,6 +226,12 @@ class Bot:
         self.status = int(ExitStatus.GAVE_UP)
         self._tell("CRITICAL", "crash_loop", f"{what}, too often; it stays down and its orders are cancelled")
         self._cancel_all("it keeps failing")
+
+    def _stopped_while_down(self) -> ExitStatus:
+        """The end of a run that is to stop while none of its processes lives."""
+        if self._down_since is not None and not self._cancelled:
+            self._cancel_all("it is down and is to stop")
+        return ExitStatus.ORDERS_LEFT if self._left else ExitStatus.DONE
 
     def _cancel_if_alone_too_long(self) -> None:
         down = self._down_since
@@ -227,6 +257,7 @@ class Bot:
             code = int(ExitStatus.ORDERS_LEFT)
         if code:
             self._tell("CRITICAL", "orders_left", f"the orders of {self.name} may still work: {why}")
+        self._left = bool(code)
 
 
 def _words(code: int) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 import attrs
 
 from actors.ports import Connector, Decoder, Signal
-from domain.codec import UnknownTopicError, decode
+from domain.codec import decode
 from domain.inputs import RunReport, TapeSegmentReport
 from domain.instrument import Instrument
 from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
-from grinder.errors import LedgerError
+from grinder.ledger.faults import readable
 from grinder.ledger.reading import connect, plain_rows
 from grinder.live.accounts import PAPER_STREAMS
 from grinder.run_folder import RunFolder
@@ -140,34 +140,19 @@ def prove_run(run: Path, progress: Progress, make_source: MakeSource = connector
     """
     folder = RunFolder(run)
     folder.require()
-    with closing(connect(folder.ledger)) as connection:
-        try:
-            reports = [
-                decode(TapeSegmentReport.TOPIC, state)
-                for (state,) in connection.execute(_REPORTS, (TapeSegmentReport.TOPIC,))
-            ]
-            tape = check_tape(
-                folder.path / FOLDER, [one for one in reports if isinstance(one, TapeSegmentReport)]
-            )
-            total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
-            killed = _killed(connection)
-            prover = Prover(plain_rows(connection), tape.entries(), make_source, set(tape.ended), killed)
-            with rare_collections():
-                proof = prover.prove(lambda done: progress("prove", done, total))
-        except UnknownTopicError as error:
-            raise LedgerError(
-                "ledger.unknown_record",
-                str(error),
-                place=str(folder.ledger),
-                fix="use the version of grinder that wrote it, or a later one",
-            ) from error
-        except (sqlite3.DatabaseError, struct.error) as error:
-            raise LedgerError(
-                "ledger.damaged",
-                f"the ledger cannot be read: {error}",
-                place=str(folder.ledger),
-                fix="run `grinder verify` to find the first bad record",
-            ) from error
+    with closing(connect(folder.ledger)) as connection, readable(folder.ledger, struct.error):
+        reports = [
+            decode(TapeSegmentReport.TOPIC, state)
+            for (state,) in connection.execute(_REPORTS, (TapeSegmentReport.TOPIC,))
+        ]
+        tape = check_tape(
+            folder.path / FOLDER, [one for one in reports if isinstance(one, TapeSegmentReport)]
+        )
+        total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
+        killed = _killed(connection)
+        prover = Prover(plain_rows(connection), tape.entries(), make_source, set(tape.ended), killed)
+        with rare_collections():
+            proof = prover.prove(lambda done: progress("prove", done, total))
     found = proof.first_difference
     return {
         "identical": found is None,

@@ -97,7 +97,7 @@ def measured(folder: Path, hours: float, speed: int) -> dict[str, Any]:
         "inputs": sampler.inputs,
         "judged_inputs": warm[-1][1] - warm[0][1],
         "records": sampler.run.core.position,
-        "fills": sampler.run.fills,
+        "fills": sampler.run.noted.fills,
         "orders_in_books": len(sampler.run.books().orders),
         "first_mb": round(warm[0][2], 2),
         "last_mb": round(warm[-1][2], 2),

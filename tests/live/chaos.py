@@ -6,6 +6,7 @@ more at the end, against what the exchange itself knows.
 
     python tests/live/chaos.py 17          replays seed 17 and prints what happened
     python tests/live/chaos.py 0 2000      soaks seeds 0 to 1999
+    python tests/live/chaos.py 0 2000 3    the same worlds with other chances of their faults (the third draw)
 """
 
 from __future__ import annotations
@@ -201,7 +202,9 @@ class WatchedConnector(SimulatedConnector):
 
     async def _reading(self, operation: str, read: Any, *, signed: bool = True) -> Any:
         self.may(operation)
-        return await super()._reading(operation, read, signed=signed)
+        answer = await super()._reading(operation, read, signed=signed)
+        self.world.lagged_ns = max(self.world.lagged_ns, self.faults.until_ns("lag_rest"))
+        return answer
 
     async def place(self, orders: Sequence[OrderTerms]) -> list[Placed | ExchangeError]:
         self.may("place")
@@ -263,6 +266,7 @@ class Process:
         self.world.hold(self.alive, f"a dead process learned {report.TOPIC}")
         self.world.told(report)
         self.core.learn(report, self.world.clock())
+        self.session.learned(report)
         self._intents += self.core.take_intents()
         if not self._commit_due:
             self._commit_due = True
@@ -335,10 +339,31 @@ class Process:
         return self.journal.rows[: self.journal.committed]
 
 
-class World:
-    """Everything of one seed."""
+def drawn_anew(rules: list[FaultRule], draw: int) -> list[FaultRule]:
+    """The same faults with streams of chances of their own for each draw; the first is the seed's."""
+    if not draw:
+        return rules
+    return [attrs.evolve(one, name=f"{one.kind}/draw {draw}") for one in rules]
 
-    def __init__(self, seed: int, shape: Shape, loop: VirtualTimeLoop) -> None:
+
+AROUND_THE_HORIZON = (
+    *(FaultRule(kind="late_order", probability=0.02, seconds=at) for at in (9.5, 10.5, 11.5, 12.5, 14.0)),
+    FaultRule(kind="delay_reply", probability=0.5, seconds=3.0, operations=("open_orders", "fills")),
+)
+"""Orders that arrive just as it is concluded that they never will, while answers are slow."""
+
+
+class World:
+    """Everything of one seed.
+
+    Args:
+        draw: which of the chances of its faults.
+        more: faults beside those of the seed.
+    """
+
+    def __init__(
+        self, seed: int, shape: Shape, loop: VirtualTimeLoop, draw: int = 0, more: Sequence[FaultRule] = ()
+    ) -> None:
         self.seed = seed
         self.shape = shape
         self.loop = loop
@@ -357,13 +382,16 @@ class World:
             seed,
             ids_unique_for_ever=seed % 2 == 0,
         )
-        self.faults = FaultPlan(fault_rules(self.chance, seed % STORMY == 3), seed)
+        rules = fault_rules(self.chance, seed % STORMY == 3)
+        self.faults = FaultPlan([*drawn_anew(rules, draw), *more], seed)
         self.connector = WatchedConnector(
             self.desk, self.faults, clock=self.clock, latency_s=0.02, timeout_s=5.0
         )
         self.connector.world = self
         self.connector.limits = []
         self.sent_ids: dict[str, int] = {}
+        self.lagged_ns = 0
+        """Until when lists were last shown as of an earlier time."""
         self.desk.listeners.append(self.changed)
         self.planting = random.Random(sha256(f"{seed}/hand".encode()).digest())
         self.planted: dict[str, bool] = {}
@@ -424,7 +452,7 @@ class World:
             rows = await self.process.kill()
             self.connector.limits = []  # what it was told last it may not have lived to write down
             self.outcome.crashes += 1
-            armed = self.process.session.dead_man.armed and not self.process.session.dead_man.off
+            armed = bool(self.desk.armed)
             down_s = self.chance.choice((0.5, 5.0, 90.0))
             await asyncio.sleep(down_s)
             if armed and down_s > 80:
@@ -514,12 +542,7 @@ class World:
     def told(self, report: Record) -> None:
         """A report reaches the core: what it claims is held against the truth."""
         if isinstance(report, OrderAbsentReport):
-            order_id = report.client_order_id
-            there = self.desk.find(client_order_id=order_id)
-            lagging = self.faults.lasting("lag_rest", self.clock()) is not None
-            self.hold(there is None or lagging, f"{order_id} was called absent and is {there}")
-            age_ns = self.clock() - self.sent_ids.get(order_id, 0)
-            self.hold(age_ns >= 10 * SECOND, f"{order_id} was called absent {age_ns} ns after it was sent")
+            self.absent(report.client_order_id)
         elif isinstance(report, OrderCancelledReport) and report.reason == "not_found":
             self.hold(False, f"{report.client_order_id} was given up")
         elif isinstance(report, OrderCancelledReport):
@@ -533,6 +556,24 @@ class World:
             there = self.desk.find(client_order_id=report.client_order_id)
             gone = there is None or there.reject is not None
             self.hold(gone, f"{report.client_order_id} was called refused ({report.reason}) and is {there}")
+
+    def absent(self, order_id: str) -> None:
+        """An order is called absent: it may be there only if the exchange broke its word about time.
+
+        Either it took the order later than it may, perhaps while the last look was on its way back, or it
+        showed its lists as of long ago.  Then the order is found later; `final` sees that it was cancelled.
+        """
+        horizon_ns = int(self.process.session.resolving.horizon_s * SECOND)
+        sent_ns = self.sent_ids.get(order_id, 0)
+        age_ns = self.clock() - sent_ns
+        self.hold(age_ns >= horizon_ns, f"{order_id} was called absent {age_ns} ns after it was sent")
+        there = self.desk.find(client_order_id=order_id)
+        if there is None:
+            return
+        late = there.created_ns - sent_ns > horizon_ns
+        lagged = self.clock() - self.lagged_ns < 3 * int(self.connector.timeout_s * SECOND)
+        self.hold(late or lagged, f"{order_id} was called absent and is {there}")
+        self.outcome.topics["absent and late" if late else "absent and not shown"] += 1
 
     def changed(self, update: DeskUpdate) -> None:
         """Something happened to an order on the exchange."""
@@ -661,6 +702,7 @@ class World:
         left = await session.cancel_working()
         self.hold(left == (), f"left open: {left}")
         self.hold(await session.drain(10.0), "something is still under way")
+        self.hold(await session.release() and not self.desk.armed, "the dead-man switch is still armed")
         session.stop()
         self.stopped = True
         self.hold(not self.open, f"open on the exchange after the stop: {list(self.open)}")
@@ -682,9 +724,9 @@ class World:
                 outcome.topics["paused " + decode(row.topic, row.state).reason] += 1
 
 
-def play(seed: int, shape: Shape | None = None) -> Outcome:
+def play(seed: int, shape: Shape | None = None, draw: int = 0, more: Sequence[FaultRule] = ()) -> Outcome:
     """One world from its beginning to its end."""
-    return run(lambda loop: World(seed, shape or Shape(), loop).run(), T0)
+    return run(lambda loop: World(seed, shape or Shape(), loop, draw, more).run(), T0)
 
 
 _WARM = 20
@@ -704,12 +746,13 @@ def main(words: list[str]) -> int:
     """Play one seed and show it, or many and show what went wrong."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     first, last = int(words[0]), int(words[1]) if len(words) > 1 else int(words[0]) + 1
+    draw = int(words[2]) if len(words) > 2 else 0
     fired: Counter[str] = Counter()
     totals: Counter[str] = Counter()
     bad, memory = 0, 0.0
     for seed in range(first, last):
         began = time.monotonic()
-        outcome = play(seed)
+        outcome = play(seed, draw=draw)
         fired += outcome.fired
         totals["crashes"] += outcome.crashes
         totals["fills"] += outcome.fills
@@ -718,7 +761,7 @@ def main(words: list[str]) -> int:
             totals.update(getattr(outcome, name))
         bad += bool(outcome.problems)
         for problem in outcome.problems[:5]:
-            print(f"seed {seed}: {problem}")
+            print(f"seed {seed} draw {draw}: {problem}", flush=True)
         if last - first == 1:
             print(f"head {outcome.head} in {time.monotonic() - began:.2f} s")
             for name in ("fired", "alerts", "topics", "refused"):

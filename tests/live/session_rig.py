@@ -358,6 +358,7 @@ class Rig:
 
     def learn(self, report: Record) -> None:
         self.core.learn(report, self.clock())
+        self.session.learned(report)
         intents = self.core.take_intents()
         if intents:
             self.loop.call_soon(self._commit, self.session, intents)
@@ -482,6 +483,9 @@ def play(story: Callable[[Rig], Coroutine[Any, Any, None]], **settings: Any) -> 
             await story(rig)
         rig.check()
         await rig.session.close()
+        if rig.ticking is not None:
+            rig.ticking.cancel()
+            await asyncio.gather(rig.ticking, return_exceptions=True)
         if rig.running is not None:
             rig.running.cancel()
             if rig.running.done() and not rig.running.cancelled():

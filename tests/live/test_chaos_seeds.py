@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from chaos import Outcome, Shape, play
+from chaos import AROUND_THE_HORIZON, Outcome, Shape, play
 
 from replay.faults import KINDS
 
@@ -20,6 +20,9 @@ GROUPS, SEEDS = 20, 10
 
 KEPT = (3, 8, 24, 55, 5148, 10209)
 """Seeds of worlds that once failed (under the mixture of faults of their day)."""
+
+KEPT_DRAWS = ((17, 2),)
+"""The same for worlds with other chances of their faults: (seed, draw)."""
 
 MUST_HAPPEN = (
     "OrderAbsentReport/1",
@@ -60,6 +63,19 @@ def test_ten_worlds_keep_every_invariant(group: int) -> None:
 def test_a_seed_that_once_failed_does_not_fail_again(seed: int) -> None:
     outcome = play(seed)
     assert not outcome.problems, shown(outcome)
+
+
+@pytest.mark.parametrize(("seed", "draw"), KEPT_DRAWS)
+def test_a_draw_that_once_failed_does_not_fail_again(seed: int, draw: int) -> None:
+    outcome = play(seed, draw=draw)
+    assert not outcome.problems, shown(outcome)
+
+
+def test_an_order_that_arrives_just_after_it_was_called_absent_is_found_and_cancelled() -> None:
+    outcome = play(3, more=AROUND_THE_HORIZON)
+    assert not outcome.problems, shown(outcome)
+    assert outcome.topics["absent and late"], "it was there when its absence was told, and came too late"
+    assert outcome.topics["OrderReappeared/1"]
 
 
 @pytest.mark.slow

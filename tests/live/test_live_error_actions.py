@@ -15,12 +15,20 @@ from actors.core import Core
 from actors.journal import MemoryJournal
 from actors.ports import OrderRefused, RateLimited, Unavailable
 from actors.records import GENESIS
-from domain.inputs import HaltTrading, PauseTrading, ResumeTrading, RunReport, StreamReport
+from domain.inputs import (
+    HaltTrading,
+    OrderRejectedReport,
+    PauseTrading,
+    ResumeTrading,
+    RunReport,
+    StreamReport,
+)
 from domain.record import Record
 from grinder.ledger.recorder import open_writer
 from grinder.ledger.writer import LedgerJournal
 from grinder.live.chain_watch import ChainWatch
 from grinder.live.error_actions import CONNECTION, MOST_ATTEMPTS, ErrorActions
+from grinder.live.errors import ErrorTally
 from grinder.live.session.settings import SessionSettings
 from grinder.live.session.wire import Wire
 from grinder.observation.alerts import Alert, Alerts, LogSink
@@ -97,6 +105,37 @@ def test_losses_that_come_again_and_again_pause_until_the_operator_has_looked() 
     rig.stream("gap")
     assert rig.learned == [PauseTrading(reason="errors", symbol="", operator="errors")]
     assert [(one.level, one.kind) for one in rig.told] == [("CRITICAL", "errors_repeat")]
+
+
+REFUSED = OrderRejectedReport(client_order_id="0" * 32, reason="-2010", text="insufficient balance")
+
+DOWN = StreamReport(stream="market", state="down", detail="x")
+
+
+@pytest.mark.parametrize(
+    ("errors", "action"),
+    [
+        ([Alert(level="CRITICAL", kind="ledger_damaged", text="x")], [HaltTrading]),
+        ([DOWN] * MOST_ATTEMPTS, []),
+        ([DOWN] * (MOST_ATTEMPTS + 1), [PauseTrading]),
+        ([REFUSED], []),
+        ([StreamReport(stream="market", state="gap", detail="x")] * 10, []),
+        ([StreamReport(stream="market", state="gap", detail="x")] * 11, [PauseTrading]),
+    ],
+    ids=["critical halts", "connection is retried", "and then pauses", "an order is skipped", "another is "
+         "counted", "and then pauses as well"],
+)  # fmt: skip
+def test_each_class_of_error_has_its_action(errors: list[Any], action: list[type[Record]]) -> None:
+    rig = Rig()
+    tally = ErrorTally(lambda: rig.now_ns, rig.learned.append, rig.told.append)
+    for one in errors:
+        rig.now_ns += SECOND
+        if isinstance(one, Alert):
+            rig.actions.alert(one)
+        else:
+            rig.actions.learned(one)
+            tally.learned(one)
+    assert [type(one) for one in rig.learned] == action
 
 
 def test_errors_are_counted_by_kind_and_each_count_begins_anew_by_its_own_rule() -> None:

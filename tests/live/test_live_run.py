@@ -131,8 +131,8 @@ def test_a_journal_that_fails_ends_the_run_at_once_with_a_status_of_its_own(
     sent: list[Record] = []
 
     def watch(run: LiveRun) -> None:
-        submit = run._submit
-        run._submit = lambda intent, now: (sent.append(intent), submit(intent, now))[1]  # type: ignore[method-assign]
+        submit = run.submit
+        run.submit = lambda intent, now: (sent.append(intent), submit(intent, now))[1]  # type: ignore[method-assign]
 
     with monkeypatch.context() as patched:
         patched.setattr(LedgerRecorder, "append_rows", failing)

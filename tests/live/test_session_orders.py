@@ -8,7 +8,15 @@ import attrs
 import pytest
 from session_rig import CANCELLED, REJECTED, UNREADABLE, Rig, play
 
-from actors.ports import ClockSkewed, OrderRefused, OutcomeUnknown, RateLimited, SnapshotStatus, Unavailable
+from actors.ports import (
+    ClockSkewed,
+    OrderRefused,
+    OrderSnapshot,
+    OutcomeUnknown,
+    RateLimited,
+    SnapshotStatus,
+    Unavailable,
+)
 from domain.order_events import CancelSubmitted
 
 
@@ -57,6 +65,63 @@ def test_f02_an_order_that_never_arrived_is_absent_only_after_the_horizon_and_tw
     play(story)
 
 
+def test_f02_the_time_in_which_an_exchange_takes_a_signed_request_is_waited_for_as_well() -> None:
+    async def story(rig: Rig) -> None:
+        rig.exchange.capabilities = attrs.evolve(rig.exchange.capabilities, order_valid_s=5)
+        rig.exchange.next["place"] = ["late 14.9"]
+        await rig.start(levels=1)
+        (order,) = rig.ids()
+        await asyncio.sleep(14.5)
+        assert rig.status(order) == "unknown", "it may still arrive"
+        await asyncio.sleep(20)
+        assert rig.status(order) == "open" and rig.ids() == [order]
+        assert not rig.records("OrderAbsentReport")
+
+    play(story)
+
+
+def test_f02_every_look_that_shows_an_absence_comes_after_the_horizon() -> None:
+    async def story(rig: Rig) -> None:
+        rig.exchange.capabilities = attrs.evolve(rig.exchange.capabilities, order_valid_s=5)
+        rig.exchange.next["place"] = ["dropped"]
+        await rig.start(levels=1)
+        await asyncio.sleep(40)
+        (report,) = rig.records("OrderAbsentReport")
+        assert report.evidence.startswith("more than 15 s after")
+        sent = next(at for at, what, _ in rig.exchange.asked if what == "place")
+        told = next(row.ts_ns for row in rig.journal.rows if row.topic.startswith("OrderAbsentReport"))
+        looks = [(what, at - sent) for at, what, _ in rig.exchange.asked if sent < at <= told]
+        last = looks[-3:]
+        assert [what for what, _ in last] == ["order", "fills", "open_orders"]
+        assert min(after for _, after in last) >= 15 * 10**9
+
+    play(story)
+
+
+def test_f05_an_order_that_arrives_while_the_last_look_is_on_its_way_is_taken_back_and_cancelled() -> None:
+    async def story(rig: Rig) -> None:
+        rig.exchange.next["place"] = ["dropped"]
+        rig.exchange.streaming = False
+        await rig.start(levels=1)
+        (first,) = rig.ids()
+        terms = rig.records("OrderSubmitted")[0].terms
+
+        def listed_and_then_there(seen: list[OrderSnapshot]) -> list[OrderSnapshot]:
+            rig.exchange.put(terms)
+            return seen
+
+        await asyncio.sleep(9.5)
+        rig.exchange.reads["open_orders"] = [listed_and_then_there]
+        await asyncio.sleep(10)
+        assert rig.status(first) == "absent", "every look was right when it was taken"
+        await asyncio.sleep(180)
+        assert rig.status(first) == "cancelled"
+        (left,) = rig.exchange.resting()
+        assert left.terms.client_order_id == rig.ids()[1] and rig.records("OrderReappeared")
+
+    play(story)
+
+
 def test_f02_an_order_only_one_endpoint_denies_is_not_absent() -> None:
     async def story(rig: Rig) -> None:
         rig.exchange.next["place"] = ["lost"]
@@ -65,6 +130,17 @@ def test_f02_an_order_only_one_endpoint_denies_is_not_absent() -> None:
         await asyncio.sleep(40)
         assert not rig.records("OrderAbsentReport")
         assert rig.status(rig.ids()[0]) == "open"
+
+    play(story)
+
+
+def test_a_refused_order_is_recorded_and_skipped_and_the_others_of_its_batch_work() -> None:
+    async def story(rig: Rig) -> None:
+        rig.exchange.next["place"] = [None, OrderRefused("-2010", "Account has insufficient balance"), None]
+        await rig.start(levels=3)
+        assert [rig.status(one) for one in rig.ids()[:3]] == ["open", "rejected", "open"]
+        assert [one.reason for one in rig.records("OrderRejectedReport")] == ["-2010"]
+        assert not rig.records("PauseTrading")
 
     play(story)
 

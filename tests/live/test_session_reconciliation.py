@@ -7,7 +7,8 @@ import asyncio
 import attrs
 from session_rig import CANCELLED, Rig, play
 
-from actors.ports import Expired, Gap, Unavailable
+from actors.ports import Expired, Gap, OutcomeUnknown, Unavailable
+from domain.inputs import CorrectBalance
 
 
 def test_f06_an_order_the_list_omits_is_asked_for_singly_before_anything_is_said() -> None:
@@ -81,6 +82,26 @@ def test_a_withdrawal_by_hand_is_a_difference_once_it_has_lasted() -> None:
         assert (found.subject, found.exchange) == ("USD", 80_000)
         await asyncio.sleep(600)
         assert len(rig.records("DifferenceFound")) == 1, "said once"
+
+    play(story)
+
+
+def test_a_second_withdrawal_of_the_same_amount_is_another_difference_and_waits_as_long() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+        rig.exchange.dollars -= 20_000
+        await asyncio.sleep(200)
+        (found,) = rig.records("DifferenceFound")
+        taken = CorrectBalance(
+            subject=found.subject, units=-20_000, price_ticks=0, reason="seen", operator="ann"
+        )
+        rig.exchange.dollars -= 20_000
+        rig.learn(taken)
+        await asyncio.sleep(70)
+        assert len(rig.records("DifferenceFound")) == 1, "it may be executions again"
+        await asyncio.sleep(120)
+        assert [one.exchange for one in rig.records("DifferenceFound")] == [80_000, 60_000]
+        assert rig.kinds().count("difference") == 2
 
     play(story)
 
@@ -166,6 +187,45 @@ def test_f24_nothing_new_leaves_before_what_was_left_open_is_settled() -> None:
         await asyncio.sleep(5)
         assert len(rig.exchange.resting()) == 2
         assert "unsettled_start" not in rig.kinds()
+
+    play(story)
+
+
+def test_f24_trading_waits_for_as_long_as_an_orphan_works_and_says_so() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+        mine = rig.exchange.resting()[0].terms
+        await rig.die()
+        orphan = rig.exchange.put(attrs.evolve(mine, client_order_id="c0ffee00" + "a" * 24))
+        rig.exchange.next["cancel"] = [OutcomeUnknown("504")] * 10_000
+        starting = asyncio.get_running_loop().create_task(rig.reborn())
+        await asyncio.sleep(600)
+        assert not starting.done() and not rig.session.wire.ready
+        assert orphan.status is not CANCELLED
+        told = [one.level for one in rig.alerts if one.kind == "unsettled_start"]
+        assert set(told) == {"CRITICAL"} and len(told) >= 9
+        rig.exchange.next["cancel"] = []
+        await asyncio.wait_for(starting, 60)
+        assert orphan.status is CANCELLED and rig.session.wire.ready
+
+    play(story)
+
+
+def test_f22_trading_waits_a_minute_for_an_order_nobody_knows_of_and_goes_on_asking_for_it() -> None:
+    async def story(rig: Rig) -> None:
+        rig.exchange.next["place"] = ["dropped", "dropped"]
+        await rig.start(levels=2)
+        await rig.die()
+        rig.exchange.reads["order"] = [Unavailable("503")] * 40
+        began = rig.clock()
+        await rig.reborn()
+        assert 60 <= (rig.clock() - began) / 10**9 <= 62
+        assert [rig.status(one) for one in rig.ids()] == ["unknown", "unknown"], "never assumed"
+        assert [one.level for one in rig.alerts if one.kind == "unsettled_start"] == ["WARNING"]
+        assert len(rig.exchange.sent("place")) == 2, "each keeps its level"
+        await asyncio.sleep(1_800)
+        assert [rig.status(one) for one in rig.ids()[:2]] == ["absent", "absent"]
+        assert len(rig.exchange.resting()) == 2
 
     play(story)
 

@@ -19,6 +19,7 @@ from actors.ports import (
     RateLimited,
     Unavailable,
 )
+from grinder.live.session.guarding import cool_down_s
 
 
 def paused(rig: Rig) -> list[tuple[str, str]]:
@@ -235,6 +236,57 @@ def test_five_failures_in_a_row_open_the_circuit_and_a_reading_request_closes_it
     play(story)
 
 
+def test_the_fifth_failure_in_a_row_opens_the_circuit_and_the_fourth_does_not() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+        session = rig.session
+
+        def fail(times: int) -> None:
+            for _ in range(times):
+                session.wire.failed("time", Unavailable("503"))
+
+        fail(4)
+        assert session.circuit.state == "closed"
+        session.wire.succeeded()
+        fail(4)
+        assert session.circuit.state == "closed", "a success begins the count anew"
+        session.wire.failed("place", OrderRefused("-2010", "Filter failure: MIN_NOTIONAL"))
+        fail(4)
+        assert session.circuit.state == "closed", "a refusal is an answer"
+        fail(1)
+        assert session.circuit.state == "open"
+        assert paused(rig) == [("circuit_open", "")]
+
+    play(story)
+
+
+def test_the_wait_before_the_next_try_doubles_up_to_thirty_two_times() -> None:
+    assert [cool_down_s(10.0, trips) for trips in range(1, 9)] == [10, 20, 40, 80, 160, 320, 320, 320]
+
+
+def test_a_circuit_that_opens_again_soon_waits_longer_and_one_that_held_begins_anew() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+        session = rig.session
+
+        async def opened_for() -> float:
+            for _ in range(5):
+                session.wire.failed("time", Unavailable("503"))
+            began = rig.clock()
+            while session.circuit.state != "closed":
+                await asyncio.sleep(0.1)
+            return (rig.clock() - began) / 10**9
+
+        waits = [await opened_for(), await opened_for()]
+        rig.exchange.reads["open_orders"] = [Unavailable("503")]
+        waits.append(await opened_for())
+        await asyncio.sleep(601)
+        waits.append(await opened_for())
+        assert [round(one, -1) for one in waits] == [10, 20, 40 + 80, 10], waits
+
+    play(story, reconcile_every_s=10**6, fills_every_s=10**6)
+
+
 def test_orders_of_unknown_outcome_open_the_circuit_as_well() -> None:
     async def story(rig: Rig) -> None:
         rig.exchange.next["place"] = [OutcomeUnknown("504")] * 5
@@ -293,7 +345,87 @@ def test_every_order_is_cancelled_and_confirmed_before_a_graceful_end() -> None:
         assert await rig.session.cancel_working() == ()
         assert not rig.exchange.resting()
         assert await rig.session.drain(5.0)
+        assert rig.exchange.armed[-1] == 60, "it is the last thing that is taken off"
+        assert await rig.session.release()
         assert rig.exchange.armed[-1] == 0, "nothing is left, so the switch is taken off"
+
+    play(story)
+
+
+def test_kept_orders_outlive_the_run_because_the_switch_is_taken_off_last() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=3)
+        assert await rig.session.drain(5.0)
+        assert rig.exchange.armed[-1] == 60
+        arm, refused = rig.exchange.arm_dead_man, 0
+
+        async def twice_away(seconds: int) -> None:
+            nonlocal refused
+            if refused < 2:
+                refused += 1
+                raise Unavailable("503")
+            await arm(seconds)
+
+        rig.exchange.arm_dead_man = twice_away  # type: ignore[method-assign]
+        assert await rig.session.release(keep_orders=True)
+        assert rig.exchange.armed[-1] == 0 and refused == 2
+        rig.session.stop()
+        await asyncio.sleep(600)
+        assert len(rig.exchange.resting()) == 3
+        assert rig.exchange.armed[-1] == 0, "nothing armed it again"
+
+    play(story)
+
+
+def test_a_switch_that_stays_armed_over_kept_orders_is_told() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+
+        async def away(seconds: int) -> None:
+            raise Unavailable("503")
+
+        rig.exchange.arm_dead_man = away  # type: ignore[method-assign]
+        assert not await rig.session.release(keep_orders=True)
+        assert "dead_man_not_disarmed" in rig.kinds()
+
+    play(story)
+
+
+def test_a_refresh_on_its_way_cannot_arm_the_switch_again_after_it_was_taken_off() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+        arm = rig.exchange.arm_dead_man
+
+        async def slow(seconds: int) -> None:
+            await asyncio.sleep(3.0 if seconds else 0.0)
+            await arm(seconds)
+
+        rig.exchange.arm_dead_man = slow  # type: ignore[method-assign]
+        refreshing = asyncio.get_running_loop().create_task(rig.session.dead_man.refresh())
+        await asyncio.sleep(1.0)
+        await rig.session.release(keep_orders=True)
+        await refreshing
+        assert rig.exchange.armed[-2:] == [60, 0]
+
+    play(story)
+
+
+def test_refreshings_of_the_switch_that_fail_are_told_at_the_second() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=1)
+
+        async def away(seconds: int) -> None:
+            raise Unavailable("503")
+
+        rig.exchange.arm_dead_man = away  # type: ignore[method-assign]
+        await rig.session.dead_man.refresh()
+        assert "dead_man_not_refreshed" not in rig.kinds()
+        await rig.session.dead_man.refresh()
+        await rig.session.dead_man.refresh()
+        assert rig.kinds().count("dead_man_not_refreshed") == 1
+        del rig.exchange.arm_dead_man
+        await rig.session.dead_man.refresh()
+        assert rig.exchange.armed[-1] == 60
 
     play(story)
 
@@ -305,6 +437,7 @@ def test_orders_that_cannot_be_cancelled_are_named_and_the_switch_stays_armed() 
         left = await rig.session.cancel_working()
         assert sorted(left) == sorted(rig.ids()) and "orders_left" in rig.kinds()
         await rig.session.drain(5.0)
+        assert not await rig.session.release()
         assert rig.exchange.armed[-1] == 60
 
     play(story, cancel_all_s=10)

@@ -29,6 +29,7 @@ import orjson
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "live"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import attrs
 import ccxt.async_support
 from live_runs import REPO, SETTINGS, status_of
 from recovery_kills import ended, forked
@@ -37,11 +38,12 @@ from actors.ports import RateLimited
 from domain.orders import ENDED
 from grinder.config import load_config
 from grinder.connectors import registry
+from grinder.connectors.binance.spot import SpotConnector
 from grinder.connectors.endpoint import Endpoint
 from grinder.connectors.simulated import SimulatedConnector  # noqa: F401  imported before the forks
 from grinder.ledger.reading import is_begun
 from grinder.ledger.verify import verify
-from grinder.live import run as live_run
+from grinder.live import patience
 from grinder.live.clock import RealClock
 from grinder.live.process import run_process
 from grinder.live.rebuild import rebuild
@@ -58,11 +60,12 @@ STARTS_IN_A_LIFE = 5.0
 """The longest life of a process, in times it takes one to start: a fifth of the kills hit a start."""
 
 
-live_run.SessionSettings = functools.partial(  # type: ignore[misc,assignment]
+patience.SessionSettings = functools.partial(  # type: ignore[misc,assignment]
     SessionSettings, in_flight_s=0.3, start_difference_s=0.5
 )
 for part in (backfilling, cancelling, reconciling, resolving):
     part.FIRST_DELAY_S = 0.1  # type: ignore[attr-defined]
+SpotConnector.capabilities = attrs.evolve(SpotConnector.capabilities, order_valid_s=0)
 # On this machine nothing is under way for longer; a process that lives for a second has to get to work.
 
 

@@ -36,6 +36,11 @@ while time.monotonic() < until:
 """
 """A process that answers its heartbeat for a while."""
 
+TRADES = SOCKET.replace(
+    'Content-Length: 16\\r\\n\\r\\n{"healthy":true}', 'Content-Length: 19\\r\\n\\r\\n{"phase":"trading"}'
+)
+"""The same, of a run that has come as far as trading."""
+
 
 class World:
     """Bots over small programs, and what was told of them."""
@@ -83,6 +88,81 @@ def test_an_end_that_a_restart_would_not_mend_is_final(world: World, status: int
     assert ended(bot) == status
     assert bot.back_off.restarts == 0
     assert world.cancelled("one") is (status in (3, 4))
+    assert [level for level, _ in world.told] == (["CRITICAL"] if status in (3, 4) else [])
+
+
+def test_a_ledger_that_cannot_be_written_is_an_emergency_and_no_reason_to_start_again(world: World) -> None:
+    bot = world.bot("one", f"raise SystemExit({int(ExitStatus.NOT_STORED)})")
+    assert ended(bot) == ExitStatus.NOT_STORED
+    assert bot.back_off.restarts == 0
+    assert world.cancelled("one")
+    assert world.told == [("CRITICAL", "not_stored")]
+
+
+FAILS_AT_ITS_SECOND_START = (
+    "import os, pathlib, sys; p = pathlib.Path(sys.argv[1]) / 'n'; n = p.exists(); p.touch(); "
+    "sys.exit(int(sys.argv[2])) if n else os.abort()"
+)
+
+
+@pytest.mark.parametrize("status", [ExitStatus.USAGE, ExitStatus.ENVIRONMENT])
+def test_orders_of_a_run_that_crashed_and_cannot_start_again_are_cancelled(world: World, status: int) -> None:
+    bot = world.bot("one", FAILS_AT_ITS_SECOND_START, str(int(status)))
+    assert ended(bot) == status
+    assert world.cancelled("one")
+    assert world.told == [("WARNING", "restart"), ("CRITICAL", "cannot_start")]
+
+
+def test_orders_of_a_run_that_traded_and_ended_in_disorder_are_cancelled_and_others_are_not(
+    world: World,
+) -> None:
+    traded = world.bot("traded", TRADES + f"sys.exit({int(ExitStatus.ENVIRONMENT)})", "0.6")
+    assert ended(traded) == ExitStatus.ENVIRONMENT
+    assert world.cancelled("traded")
+    started = world.bot("started", SOCKET + f"sys.exit({int(ExitStatus.ENVIRONMENT)})", "0.6")
+    assert ended(started) == ExitStatus.ENVIRONMENT
+    assert not world.cancelled("started")
+    ordered = world.bot("ordered", TRADES + f"sys.exit({int(ExitStatus.DONE)})", "0.6")
+    assert ended(ordered) == ExitStatus.DONE
+    assert not world.cancelled("ordered")
+
+
+def test_a_run_that_is_stopped_while_it_is_down_has_its_orders_cancelled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grinder.supervisor.backoff.FIRST_S", 30.0)
+    failing = "import sys; sys.exit(1)"
+    for name, emergency, status in (("one", None, ExitStatus.DONE), ("two", failing, ExitStatus.ORDERS_LEFT)):
+        options = {"emergency": [sys.executable, "-c", emergency]} if emergency else {}
+        bot = world.bot(name, "import os; os.abort()", **options)
+        bot.start()
+        until = time.monotonic() + 10
+        while bot.state != "waiting" and time.monotonic() < until:
+            time.sleep(0.02)
+        bot.stop()
+        assert bot.join(10)
+        assert bot.status == status
+    assert world.cancelled("one")
+    assert world.told[-1] == ("CRITICAL", "orders_left")
+
+
+def test_a_disk_that_takes_nothing_keeps_no_run_from_being_started_again_or_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("grinder.supervisor.backoff.write_private", full)
+    bot = world.bot("one", "raise SystemExit(1)")
+    assert ended(bot) == ExitStatus.GAVE_UP
+    assert bot.back_off.restarts == 3
+    assert world.cancelled("one")
+
+
+def test_a_process_that_cannot_be_started_at_all_is_a_crash(world: World) -> None:
+    bot = world.bot("one", "", command=["/nowhere/at/all"])
+    assert ended(bot) == ExitStatus.GAVE_UP
+    assert world.cancelled("one")
 
 
 def test_a_run_whose_risk_actor_failed_stays_down_at_once_with_its_orders_cancelled(world: World) -> None:
