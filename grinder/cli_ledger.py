@@ -84,23 +84,59 @@ def _replay_from_tape(run: Path, as_json: bool) -> ExitStatus:
     return ExitStatus.DONE if result["identical"] else ExitStatus.DIVERGED
 
 
+KEY = click.option("--key", type=click.Path(path_type=Path), help="File of the key the copy is sealed with.")
+
+
 @main.command()
 @RUN
 @click.argument("dest", type=click.Path(path_type=Path))
+@KEY
+@click.option("--new-key", type=click.Path(path_type=Path), help="Make a key in this file, and seal with it.")
 @JSON
 @guarded
-def backup(run: Path, dest: Path, as_json: bool) -> None:
-    """Copy a run's ledger into a new folder, also while the run goes on, and verify the copy."""
+def backup(run: Path, dest: Path, key: Path | None, new_key: Path | None, as_json: bool) -> None:
+    """Copy a run's ledger into a new folder, also while the run goes on, and verify the copy.
+
+    With a key the copy is sealed (AES-256-GCM): nobody reads it without the key, not even you.
+    """
     from grinder import show
     from grinder.commands.backup import backup_run
+    from grinder.ledger import sealing
 
+    if key is not None and new_key is not None:
+        raise click.UsageError("--key names a key there is, --new-key makes one: give one of them")
+    found = sealing.new_key(new_key) if new_key else sealing.read_key(key) if key else None
     with show.progress_bar(as_json) as progress:
-        result = backup_run(run, dest, progress)
+        result = backup_run(run, dest, progress, found)
     if as_json:
         print_json(result)
     else:
-        click.echo(f"{dest}: {result['records']:,} records, verified")
+        sealed = f", sealed with key {result['key']}" if found else ""
+        click.echo(f"{dest}: {result['records']:,} records, verified{sealed}")
         click.echo(f"keep its head elsewhere: {result['records']}:{result['head']}")
+        if new_key:
+            click.echo(f"keep the key elsewhere too; without it the copy is lost: {new_key}")
+
+
+@main.command()
+@click.argument("copy", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@KEY
+@JSON
+@guarded
+def restore(copy: Path, run: Path, key: Path | None, as_json: bool) -> None:
+    """Make a run, in a new folder, of a copy that `backup` made, and verify it."""
+    from grinder import show
+    from grinder.commands.backup import restore_run
+    from grinder.ledger import sealing
+
+    found = sealing.read_key(key) if key else None
+    with show.progress_bar(as_json) as progress:
+        result = restore_run(copy, run, progress, found)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(f"{run}: {result['records']:,} records, verified, head {result['head']}")
 
 
 @main.command()
