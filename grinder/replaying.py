@@ -84,10 +84,14 @@ def replay_ledger(
             try:
                 return _by_two(connection, ledger, total, progress)
             except _NotJoined as why:
-                from grinder.log import logger  # the other process starts sooner without it
-
-                logger().info("replayed again by one process", ledger=str(ledger), why=str(why))
+                _tell_of_another_look(ledger, str(why))
         return _replayed(Core, plain_rows(connection), progress)
+
+
+def _tell_of_another_look(ledger: Path, why: str) -> None:
+    from grinder.log import logger  # the other process starts sooner without it
+
+    logger().info("replayed again by one process", ledger=str(ledger), why=why)
 
 
 def _processors() -> int:

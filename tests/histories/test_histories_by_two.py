@@ -10,7 +10,6 @@ import orjson
 import pytest
 from make import read
 from small_ledgers import rechained, write_ledger
-from structlog.testing import capture_logs
 
 from actors.journal import MemoryJournal
 from actors.records import LedgerRow
@@ -31,9 +30,10 @@ def _for_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def by_two(ledger: Path) -> tuple[ReplayResult, list[str]]:
     """What was found, and why one process had to look at it alone, if it had to."""
-    with capture_logs() as logs:
-        found = replay_ledger(ledger, processes=2)
-    return found, [log["why"] for log in logs if log["event"] == "replayed again by one process"]
+    looks: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replaying, "_tell_of_another_look", lambda path, why: looks.append(why))
+        return replay_ledger(ledger, processes=2), looks
 
 
 def folded_to(records: Sequence[LedgerRow], position: int) -> Folded:
