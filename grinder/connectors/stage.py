@@ -18,7 +18,7 @@ from domain.instrument import Instrument
 from domain.order_events import OrderTerms
 from domain.orders import BUY, LIMIT, TimeInForce
 
-PATIENCE_S = 15.0
+PATIENCE_S = 5.0
 """How long something that comes by itself may take."""
 
 LONGEST_PAUSE_S = 0.2
