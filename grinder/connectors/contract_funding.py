@@ -30,7 +30,7 @@ async def funding_is_listed_once_under_the_id_the_stream_gives_it(scene: Scene) 
 
         await eventually(holds, "an order that takes opens a position")
         # What was exchanged before the streams were up is for the backfill.  A connector knows the exchange's
-        # clock to half of an answer's time only, so a payment at that very moment may count as one from before.
+        # clock to half of an answer's time, so a payment at that very moment may count as one from before.
         await asyncio.sleep(CLOCK_UNSURE_S)
         if not await scene.stage.pay_funding():
             return
