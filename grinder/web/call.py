@@ -52,6 +52,7 @@ class Route:
         success: status of an answer that went well.
         errors: statuses a caller has to expect beside those of every route.
         step_up: a fresh one-time code is asked for, whoever calls.
+        step_up_live: it is where the run trades real money.
         needs_header: a write of a page's session needs the session's CSRF token (False only where the caller
             proves itself with every request, or has no session yet).
         media: of the answer.
@@ -71,6 +72,7 @@ class Route:
     success: int = 200
     errors: tuple[int, ...] = ()
     step_up: bool = False
+    step_up_live: bool = False
     needs_header: bool = True
     media: str = "application/json"
 

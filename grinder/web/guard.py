@@ -20,6 +20,7 @@ import orjson
 from aiohttp import web
 
 from grinder.errors import UserError
+from grinder.live.spec import LIVE
 from grinder.log import logger
 from grinder.web.access.tokens import Refused
 from grinder.web.admission import Rate, Role
@@ -293,12 +294,15 @@ async def _admitted(call: Call) -> Call:
     if route.role is not Role.PUBLIC:
         call.audit("granted")
     raw = await body_of(request, route)
-    return attrs.evolve(
+    admitted = attrs.evolve(
         call,
         raw=raw,
         query_given=read_query(request.query, route.query),
         body_given=read_body(raw, route.body) if route.body is not None else None,
     )
+    if route.step_up_live and (await admitted.run().status() or {}).get("mode") == LIVE:
+        step_up(request, services, call.principal)
+    return admitted
 
 
 async def _handled(call: Call) -> web.StreamResponse:

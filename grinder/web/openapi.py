@@ -155,7 +155,7 @@ def _parameters(route: Route, schemas: dict[str, Any]) -> list[dict[str, Any]]:
     if route.query is not Nothing:
         for name, schema in schemas[route.query.__name__]["properties"].items():
             found.append({"name": name, "in": "query", "required": False, "schema": _plain(schema)})
-    if route.step_up:
+    if route.step_up or route.step_up_live:
         code = {"type": "string", "pattern": "^[0-9]{6}$"}
         found.append({"name": "X-TOTP", "in": "header", "required": False, "schema": code})
     if route.changes and route.role is not Role.PUBLIC:
@@ -193,7 +193,8 @@ def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
         "operationId": f"{route.name}_{len(_PART.findall(route.path))}",
         "summary": route.summary,
         "description": f"Role: {route.role.name.lower()}. Rate: {route.rate.label}."
-        + (" Needs a fresh one-time code." if route.step_up else ""),
+        + (" Needs a fresh one-time code." if route.step_up else "")
+        + (" Needs a fresh one-time code where the run trades real money." if route.step_up_live else ""),
         "parameters": _parameters(route, schemas),
         "responses": answers,
         "security": [] if route.role is Role.PUBLIC else [{"bearer": []}, {}],

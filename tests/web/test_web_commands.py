@@ -83,6 +83,36 @@ def test_every_command_is_in_the_ledger_with_its_operator_when_it_is_answered(
     play(scene)
 
 
+def test_what_begins_to_trade_real_money_takes_a_fresh_code_and_what_ends_it_does_not(
+    run: Path, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with serving([run], tmp_path) as web:
+            secret = web.add_user("otto", "operator", codes=True)
+            web.add_user("olga", "operator")
+            served: Any = web.services.runs.by_name["own"]
+            told = served.status
+
+            async def as_live() -> dict[str, Any]:
+                return {**(await told() or {}), "mode": "live"}
+
+            served.status = as_live
+            start, deploy = "/api/grids/BTCUSDT/start", "/api/deploy"
+            asked = {"symbol": "BTCUSDT", "settings": {"grid_number": 12}}
+            await web.login("olga")
+            assert (await web.post(start)).json["code"] == "auth.no_totp"
+            await web.login("otto", totp=web.code(secret))
+            assert (await web.post(start)).json["code"] == "auth.code_missing"
+            assert (await web.post(deploy, json=asked)).json["code"] == "auth.code_missing"
+            assert (await web.post("/api/pause")).status == 200
+            assert (await web.post("/api/resume")).status == 200
+            fresh = await web.post(deploy, json=asked, headers={"X-TOTP": web.code(secret, 1)})
+            assert fresh.json["status"] == "done", fresh.text
+            assert (await web.post("/api/kill")).status == 200
+
+    play(scene)
+
+
 def test_a_grid_is_stopped_started_deployed_and_rebalanced_over_the_api(run: Path, tmp_path: Path) -> None:
     async def scene() -> None:
         async with serving([run], tmp_path, users=[("otto", "operator"), ("vera", "viewer")]) as web:

@@ -85,7 +85,7 @@ async def accept(call: Call) -> dict[str, Any]:
 
 def command(
     path: str, name: str, handler: Handler, summary: str, *, role: Role = Role.OPERATOR, body: Any = Nothing,
-    step: bool = False, answer: str = "Done", errors: tuple[int, ...] = (),
+    step: bool = False, step_live: bool = False, answer: str = "Done", errors: tuple[int, ...] = (),
 ) -> Route:  # fmt: skip
     """The row of a command."""
     return Route(
@@ -99,8 +99,9 @@ def command(
         body=body,
         summary=summary,
         answer=answer,
-        errors=(403, 404, 409, 503, *errors) + ((423,) if step else ()),
+        errors=(403, 404, 409, 503, *errors) + ((423,) if step or step_live else ()),
         step_up=step,
+        step_up_live=step_live,
     )
 
 

@@ -98,7 +98,14 @@ async def _decided(call: Call, path: str, **body: Any) -> dict[str, Any]:
 
 ROUTES: tuple[Route, ...] = (
     command("/api/grids/{symbol}/stop", "stop_grid", stop_grid, "End a grid", body=StopGridBody),
-    command("/api/grids/{symbol}/start", "start_grid", start, "Start a stopped grid again", answer="Decided"),
+    command(
+        "/api/grids/{symbol}/start",
+        "start_grid",
+        start,
+        "Start a stopped grid again",
+        answer="Decided",
+        step_live=True,
+    ),
     command(
         "/api/deploy",
         "deploy",
@@ -107,6 +114,7 @@ ROUTES: tuple[Route, ...] = (
         body=DeployBody,
         answer="Decided",
         errors=(400,),
+        step_live=True,
     ),
     Route(
         method="POST",

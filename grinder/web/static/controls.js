@@ -81,11 +81,15 @@ const isPaused = (app, symbol) => pausesOf(app, "").length || pausesOf(app, symb
 const LATCHED = "The kill switch is latched: reset it first.";
 const BUSY = { running: "It is running.", initialized: "It waits for its first price.", stopping: "It is stopping.", rebalancing: "Its orders are being placed anew." };
 
+export const CODE = { name: "code", label: "One-time code", more: { inputmode: "numeric", pattern: "[0-9]{6}", required: true, autocomplete: "one-time-code" } };
+// Where real money is traded, what begins to trade takes a code.
+const codeIfLive = (app) => (app.now || {}).mode === "live" ? [CODE] : [];
+
 const COMMANDS = {
-  start: { name: "Start", path: "/api/grids/{symbol}/start", shape: "/api/grids/{symbol}/start",
+  start: { live: codeIfLive, name: "Start", path: "/api/grids/{symbol}/start", shape: "/api/grids/{symbol}/start",
     text: "The grid is laid out anew under the terms deployed last and takes over what it holds. Its orders are placed as far as the limits allow them.",
     unless: (app, symbol) => halted(app) ? LATCHED : BUSY[gridOf(app, symbol).status] || (isPaused(app, symbol) ? "It is paused: resume it first." : "") },
-  deploy: { name: "Deploy", path: "/api/deploy", shape: "/api/deploy", form: deployForm, unless: (app) => halted(app) ? LATCHED : "" },
+  deploy: { name: "Deploy", path: "/api/deploy", shape: "/api/deploy", form: deployForm, live: codeIfLive, unless: (app) => halted(app) ? LATCHED : "" },
   rebalance: { name: "Rebalance", path: "/api/rebalance", shape: "/api/rebalance", body: (symbol) => ({ symbol }),
     text: "Every order of its levels is cancelled and placed anew, as its levels stand. Its terms, its center and what it holds stay.",
     unless: (app, symbol) => halted(app) ? LATCHED : gridOf(app, symbol).status !== "running" ? "It does not run." : isPaused(app, symbol) ? "It is paused: resume it first." : "" },
@@ -104,15 +108,16 @@ const COMMANDS = {
     fields: [{ name: "reason", label: "Why (goes into the ledger)", more: { maxlength: "120" } }, { name: "sure", label: "Yes, cancel everything now", check: true }],
     unless: (app) => halted(app) ? "The kill switch is latched." : "" },
   reset: { name: "Reset kill switch", path: "/api/reset-kill", shape: "/api/reset-kill", text: "Trading may go on, and the high of the session is measured anew.",
-    fields: [{ name: "code", label: "One-time code", more: { inputmode: "numeric", pattern: "[0-9]{6}", required: true, autocomplete: "one-time-code" } }],
+    fields: [CODE],
     unless: (app) => halted(app) ? "" : "The kill switch is not latched." },
   accept: { name: "Accept the exchange's figures", path: "/api/reconciliation/{symbol}/accept", shape: "/api/reconciliation/{symbol}/accept", text: "The books take over what the exchange says of this symbol, and its trading goes on." },
 };
 
 async function run(app, command, symbol, path) {
   const one = COMMANDS[command];
-  const done = one.form ? await one.form(app, symbol, ask)
-    : await ask({ title: symbol ? `${one.name} ${symbol}?` : `${one.long || one.name}?`, text: one.text, action: one.name, danger: one.danger, fields: one.fields || [],
+  const more = one.live ? one.live(app) : [];
+  const done = one.form ? await one.form(app, symbol, ask, more)
+    : await ask({ title: symbol ? `${one.name} ${symbol}?` : `${one.long || one.name}?`, text: one.text, action: one.name, danger: one.danger, fields: [...(one.fields || []), ...more],
       perform: ({ code = "", sure, ...body }) => post(path, app.run, { ...body, ...(one.body ? one.body(symbol) : {}) }, code) });
   if (done) {
     const after = done.waits ? " It starts as soon as the last order of the old grid has ended." : "";

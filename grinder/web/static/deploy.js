@@ -24,7 +24,7 @@ export function fieldsOf(terms) {
 // The settings that are other than they were.
 export function changed(terms, given) {
   const entries = Object.entries(given).map(([name, value]) => [name, value.trim()]);
-  return Object.fromEntries(entries.filter(([name, value]) => name !== "sure" && value !== (terms[name] || ""))
+  return Object.fromEntries(entries.filter(([name, value]) => name !== "sure" && name !== "code" && value !== (terms[name] || ""))
     .map(([name, value]) => [name, value === "" ? null : value]));
 }
 
@@ -46,7 +46,7 @@ function drawn(told) {
 const asked = (app, symbol, settings) => post("/api/deploy/preview", app.run, { symbol, settings });
 
 // Opens the form; resolves with what the run answered, or null.
-export async function deployForm(app, symbol, ask) {
+export async function deployForm(app, symbol, ask, more) {
   let now;
   try { now = await asked(app, symbol, {}); } catch (error) { app.say(error.message, true); return null; }
   const plan = h("div", { id: "deploy-plan", "aria-live": "polite" }, drawn(now));
@@ -60,9 +60,9 @@ export async function deployForm(app, symbol, ask) {
     }
   };
   return ask({
-    title: `Deploy ${symbol}?`, action: "Deploy", danger: true, fields: fieldsOf(now.terms), extra: plan,
+    title: `Deploy ${symbol}?`, action: "Deploy", danger: true, fields: [...fieldsOf(now.terms), ...more], extra: plan,
     text: "The grid stops, its orders are cancelled, and it starts anew under these terms. What it holds it keeps.",
     onchange: (given) => { const mine = ++turn; setTimeout(() => { if (mine === turn) look(given, mine); }, 250); },
-    perform: (given) => post("/api/deploy", app.run, { symbol, settings: changed(now.terms, given) }),
+    perform: (given) => post("/api/deploy", app.run, { symbol, settings: changed(now.terms, given) }, given.code || ""),
   });
 }
