@@ -18,6 +18,7 @@ import cattrs
 import msgspec
 import orjson
 from immutables import Map
+from msgspec.structs import astuple
 
 from domain.record import TOPICS, Record
 
@@ -93,7 +94,7 @@ def _upcast(topic: str, state: bytes | str) -> Any:
     return _converter.structure(fields, TOPICS[topic])
 
 
-_AS_THEY_ARE = (str, int, bool)
+_AS_THEY_ARE = frozenset((str, int, bool))
 
 
 @cache
@@ -108,8 +109,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return {
             name: found if type(found) in _AS_THEY_ARE else _plain(found)
-            for name, first in _first_values(type(value))
-            if (found := getattr(value, name)) != first
+            for (name, first), found in zip(_first_values(type(value)), astuple(value), strict=True)
+            if found != first
         }
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
