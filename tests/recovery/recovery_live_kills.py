@@ -56,6 +56,7 @@ from grinder.views.summary import summary
 KEY = SECRET = "grinder"
 LEDGER_ID = "0badcafe"
 SYMBOL = "BTCUSDT"
+PROTOCOL = "roomy_exchange:RoomyBinance"
 STARTS_IN_A_LIFE = 5.0
 """The longest life of a process, in times it takes one to start: a fifth of the kills hit a start."""
 
@@ -77,11 +78,12 @@ class Subject:
         self.run = RunFolder(folder / "run")
         self.exchange = subprocess.Popen(
             [
-                *(sys.executable, "-m", "grinder", "sim-exchange", "--protocol", "binance", "--generated"),
+                *(sys.executable, "-m", "grinder", "sim-exchange", "--protocol", PROTOCOL, "--generated"),
                 *("--speed", "1500", "--seed", str(seed), "--balance", "USDT=20000"),
                 *("--key", KEY, "--secret", SECRET),
             ],
             cwd=REPO,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(REPO), str(Path(__file__).parent)))},
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
