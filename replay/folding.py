@@ -7,7 +7,7 @@ states (`grinder/replaying.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +23,37 @@ from domain.inputs import CarryState
 CARRIED = CarryState.TOPIC
 
 
+States = dict[str, Any]
+"""State of every actor by its stream."""
+
+
+def rules_of(stream: str) -> ModuleType:
+    """The aggregate behind an actor's stream."""
+    return RULES.get(stream, symbol)
+
+
+def first_states() -> States:
+    """The states before any record, of the actors that are there from the beginning."""
+    return {name: rules.initial() for name, rules in RULES.items()}
+
+
+def fold(states: States, stream: str, topic: str, content: bytes | str) -> None:
+    """Take the states over one record.
+
+    Raises:
+        UnknownTopicError: a newer program wrote the record.
+        MalformedRecordError: the record is damaged.
+    """
+    if not stream.startswith("input/"):
+        rules = rules_of(stream)
+        state = states.get(stream)
+        states[stream] = rules.evolve(rules.initial() if state is None else state, decode(topic, content))
+    elif topic == CARRIED:
+        carried = decode(topic, content)
+        kind = type(rules_of(carried.stream).initial())
+        states[carried.stream] = state_from(kind, carried.state)
+
+
 @attrs.define
 class Folded:
     """A core's whole memory after a record at which it was at rest.
@@ -36,9 +67,7 @@ class Folded:
     position: int = 0
     ts_ns: int = 0
     chain: bytes = GENESIS
-    states: dict[str, Any] = attrs.field(
-        factory=lambda: {name: rules.initial() for name, rules in RULES.items()}
-    )
+    states: States = attrs.field(factory=first_states)
     versions: dict[str, int] = attrs.field(factory=dict)
 
     def take(self, rows: Iterable[tuple[int, str, int, str, bytes]]) -> None:
@@ -54,19 +83,7 @@ class Folded:
         for position, stream, version, topic, content in rows:
             versions[stream] = version
             self.position = position
-            if stream.startswith("input/"):
-                if topic == CARRIED:
-                    self._carry(decode(topic, content))
-                continue
-            state = states.get(stream)
-            if state is None:
-                state = symbol.initial()
-            states[stream] = _evolve(stream)(state, decode(topic, content))
-
-    def _carry(self, carried: CarryState) -> None:
-        first = self.states.get(carried.stream)
-        kind = type(symbol.initial() if first is None else first)
-        self.states[carried.stream] = state_from(kind, carried.state)
+            fold(states, stream, topic, content)
 
     def hashes(self) -> dict[str, str]:
         """SHA-256 (hex) of every actor's state, by stream."""
@@ -77,9 +94,3 @@ class Folded:
         core = Core(journal)
         core.restore(self.position, self.ts_ns, self.chain, self.states, self.versions)
         return core
-
-
-def _evolve(stream: str) -> Callable[[Any, Any], Any]:
-    rules: ModuleType = RULES.get(stream, symbol)
-    evolve: Callable[[Any, Any], Any] = rules.evolve
-    return evolve

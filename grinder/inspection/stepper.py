@@ -335,7 +335,7 @@ class Stepper:
         symbol = stream.partition("/")[2]
         old = before.get(stream)
         if old is None:
-            from grinder.inspection.travel import rules_of
+            from replay.folding import rules_of
 
             old = rules_of(stream).initial()
         return [

@@ -1,9 +1,8 @@
 """The actors' states at any position of a ledger, forwards and backwards.
 
 Law: a state is what `evolve` makes of the records before it (of a slice: of the state it carries); nothing is
-decided again.  States are immutable,
-so those kept on the way are references that share almost everything; going back is going forward from the
-nearest of them.
+decided again.  States are immutable, so those kept on the way are references that share almost everything;
+going back is going forward from the nearest of them.
 """
 
 from __future__ import annotations
@@ -11,42 +10,28 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from types import ModuleType
 from typing import Any
 
 import msgspec
 from immutables import Map
 
-import domain.account
-import domain.clock
-import domain.portfolio
-import domain.symbol
-from domain.codec import decode, state_from
-from domain.inputs import ACCOUNT, CLOCK, PORTFOLIO, CarryState
 from domain.orders import ENDED
 from domain.record import Record
 from grinder.collecting import rare_collections
 from grinder.inspection.amounts import Scales, label
 from grinder.inspection.records import Records
 from grinder.ledger.faults import damaged
+from replay.folding import States, first_states, fold
 
 KEPT_EVERY = 2048
 """Records between two states that are kept: what going back costs at most."""
 
-_RULES: dict[str, ModuleType] = {ACCOUNT: domain.account, PORTFOLIO: domain.portfolio, CLOCK: domain.clock}
 _EVENTS = (
     "SELECT rowid, originator_id, topic, CAST(state AS BLOB) FROM stored_events"
     " WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
 )
 
 Difference = tuple[str, Any, Any, Any]
-States = dict[str, Any]
-"""State of every actor by its stream."""
-
-
-def rules_of(stream: str) -> ModuleType:
-    """The aggregate behind a stream."""
-    return _RULES.get(stream, domain.symbol)
 
 
 class Travel:
@@ -55,7 +40,7 @@ class Travel:
     def __init__(self, records: Records, told: Callable[[int, int], None] | None = None) -> None:
         self._records = records
         self._told = told
-        first = {name: rules.initial() for name, rules in _RULES.items()}
+        first = first_states()
         self._kept: dict[int, States] = {0: first}
         self._recent: tuple[int, States] = (0, first)
         self.evolved = 0
@@ -83,16 +68,7 @@ class Travel:
     def _forward(self, found: States, base: int, position: int) -> None:
         """Take states from one position to a later one, keeping some on the way."""
         for at, stream, topic, state in self._records.connection.execute(_EVENTS, (base, position)):
-            if not stream.startswith("input/"):
-                rules = rules_of(stream)
-                before = found.get(stream)
-                if before is None:
-                    before = rules.initial()
-                found[stream] = rules.evolve(before, decode(topic, state))
-            elif topic == CarryState.TOPIC:
-                carried = decode(topic, state)
-                first = rules_of(carried.stream).initial()
-                found[carried.stream] = state_from(type(first), carried.state)
+            fold(found, stream, topic, state)
             self.evolved += 1
             if at % KEPT_EVERY == 0:
                 self._kept.setdefault(at, dict(found))

@@ -10,6 +10,7 @@ connections append and move at one moment.
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -39,6 +40,7 @@ class LogFile:
 
         Raises:
             sqlite3.Error: another process is writing.
+            OSError: the disk failed; for want of room the log only stays as it was.
         """
         # Whoever holds the write lock knows that nobody appends to the log meanwhile.
         self._appender.execute(BEGIN)
@@ -56,6 +58,8 @@ class LogFile:
                     at += file.write(_ZEROS[: size - at])
                 os.fsync(file.fileno())
             except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise  # a disk that fails is not written on
                 file.truncate(before)
                 logger().warning("the log was not grown; commits take longer", reason=str(error))
 

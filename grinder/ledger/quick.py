@@ -92,7 +92,7 @@ def store_on(
     """Who stores a live run's records: the writer's thread, and whoever makes them.
 
     Raises:
-        sqlite3.Error: the ledger cannot be written.
+        sqlite3.Error, OSError: the ledger cannot be written.
     """
     heads, log = HeadKeeper(ledger), LogFile(ledger, recorder.appender())
     log.prepare()

@@ -116,19 +116,20 @@ class CoreLoop:
             CORRELATION.reset(outer)
 
     def _learn(self, report: Record, now_ns: int) -> int:
-        core = self.core
+        core, whole = self.core, len(self._journal.rows)
         began = time.perf_counter_ns()
         try:
             position = core.decide(report, now_ns)
+            intents = core.take_intents()
+            self.decided(time.perf_counter_ns() - began)
+            core.write_down()
         except BaseException:
             # Half an input does not replay: nothing of it reaches the ledger or leaves.
+            del self._journal.rows[whole:]
             core.discard()
             core.take_intents()
             raise
-        self.decided(time.perf_counter_ns() - began)
-        for intent in core.take_intents():
-            self._intents.append((intent, now_ns, position))
-        core.write_down()
+        self._intents += [(intent, now_ns, position) for intent in intents]
         if self._under_way is None and not self._stores_soon:
             self._store_next()
         for call in self.after_learn:

@@ -12,9 +12,11 @@ import pykka
 import pytest
 from live_runs import opened_core, opening_commands
 
+import actors.core
 from actors.core import Core
 from actors.journal import MemoryJournal
 from domain.inputs import RunReport, TickReport
+from domain.order_events import OrderSubmitted
 from domain.record import Record
 from grinder.ledger.reading import connect, rows
 from grinder.ledger.recorder import open_application
@@ -108,6 +110,33 @@ def test_waiting_for_a_position_ends_when_it_is_durable_and_not_before() -> None
         world.store.store()
         await asyncio.wait_for(waiting, 1)
         await world.loop.durable(first)
+
+    running(test)
+
+
+def test_an_answer_that_cannot_be_written_down_whole_reaches_no_ledger_and_lets_nothing_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The intents are known before the records are encoded; they may not outlive them."""
+
+    async def test(world: World) -> None:
+        spelled = actors.core.encode
+
+        def failing(event: Record) -> bytes:
+            if type(event) is OrderSubmitted:
+                raise OverflowError("an integer has more than 64 bits")
+            return spelled(event)
+
+        monkeypatch.setattr(actors.core, "encode", failing)
+        with pytest.raises(OverflowError):
+            world.loop.learn(TickReport(symbol="BTCUSDT", price_ticks=610_000))
+        monkeypatch.undo()
+        assert world.store.groups == []
+        world.loop.learn(note("later"))
+        assert [len(group.rows) for group in world.store.groups] == [1]
+        world.store.store()
+        await asyncio.sleep(0.01)
+        assert world.sent == []
 
     running(test)
 

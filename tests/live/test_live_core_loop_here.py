@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -16,6 +17,7 @@ from actors.journal import MemoryJournal
 from actors.records import LedgerRow
 from domain.inputs import RunReport, TickReport
 from domain.record import Record
+from grinder.ledger import log_file
 from grinder.ledger.head import read_head
 from grinder.ledger.log_file import GROWN_BYTES, RECORDS
 from grinder.ledger.quick import MOST, PATIENCE_S, QUICK_S, QuickStore, store_on
@@ -257,3 +259,41 @@ def test_the_ledger_holds_everything_its_log_stays_as_it_was_grown_and_its_head_
     assert sent
     assert [row.position for row in stored] == list(range(1, position + 1))
     assert stored[-1].chain.hex() == head.chain
+
+
+@pytest.mark.parametrize("full", [errno.ENOSPC, errno.EDQUOT])
+def test_a_log_that_finds_no_room_to_grow_stays_as_it_was_and_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: int
+) -> None:
+    application = open_application(tmp_path / "ledger.db", create=True)
+    recorder = application.ledger_recorder
+    epoch, before = recorder.take_epoch(), (tmp_path / "ledger.db-wal").stat().st_size
+    monkeypatch.setattr(log_file.os, "fsync", failing_with(full))
+    writer, here = store_on(recorder, epoch, tmp_path / "ledger.db")
+    monkeypatch.undo()
+    assert (tmp_path / "ledger.db-wal").stat().st_size == before
+    core = Core(journal := MemoryJournal())
+    core.learn(note(), 1)
+    here.store(journal.rows)
+    writer.stop(block=True)
+    application.close()
+    assert [row.position for row in rows(connect(tmp_path / "ledger.db"))] == [1]
+
+
+def test_a_disk_that_fails_while_the_log_grows_is_not_written_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = open_application(tmp_path / "ledger.db", create=True)
+    recorder = application.ledger_recorder
+    epoch = recorder.take_epoch()
+    monkeypatch.setattr(log_file.os, "fsync", failing_with(errno.EIO))
+    with pytest.raises(OSError, match="the disk"):
+        store_on(recorder, epoch, tmp_path / "ledger.db")
+    application.close()
+
+
+def failing_with(code: int) -> Callable[[int], None]:
+    def fsync(descriptor: int) -> None:
+        raise OSError(code, "the disk")
+
+    return fsync
