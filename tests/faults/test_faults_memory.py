@@ -31,7 +31,7 @@ class Forgetting:
 def test_an_accelerated_paper_run_holds_no_more_memory_at_the_end() -> None:
     """A whole run, with ledger, tape watcher, views of orders and metrics, over days of its market."""
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("memory_soak.py")), "20", "20000"],
+        [sys.executable, str(Path(__file__).with_name("memory_soak.py")), "40", "20000"],
         capture_output=True,
         text=True,
         timeout=120,
