@@ -10,9 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import pykka
-
-from actors.core_actor import CoreActor, bind
+from actors.core_actor import bind
 from actors.journal import Journal
 from actors.records import GENESIS, chained, new_row
 from actors.sequencer import Sequencer
@@ -39,9 +37,9 @@ class Core:
         self.position = 0
         self.chain = GENESIS
         self.sequencer = Sequencer()
+        self._put = self.sequencer.put
         self._actor_class = bind(self.sequencer.actor_base)
-        self._actors: dict[str, CoreActor] = {}
-        self._refs: dict[str, pykka.ActorRef[Any]] = {}
+        self._actors: dict[str, Any] = {}
         self._versions: dict[str, int] = {}
         self._intents: list[Record] = []
         self._unwritten: list[tuple[str, Record, int]] = []
@@ -111,16 +109,14 @@ class Core:
 
     def tell(self, target: str, cause: int, message: Record) -> None:
         """Queue a message for an actor, starting a symbol's actor when it is first spoken to."""
-        ref = self._refs.get(target)
-        (self._start(target) if ref is None else ref).tell((cause, message))
+        actor = self._actors.get(target)
+        self._put((self._start(target) if actor is None else actor, (cause, message)))
 
-    def _start(self, name: str) -> pykka.ActorRef[Any]:
+    def _start(self, name: str) -> Any:
         actor = self._actor_class(self, name, RULES.get(name, symbol))
         self.sequencer.adopt(actor, name)
         self._actors[name] = actor  # pykka's references are weak; this keeps the actor alive
-        ref: pykka.ActorRef[Any] = actor.actor_ref
-        self._refs[name] = ref
-        return ref
+        return actor
 
     # --- for the edges ---------------------------------------------------------------------------------
 

@@ -4,47 +4,19 @@ Law: a message told first is handled first, in live, paper, backtest and replay 
 whoever calls `run` is the thread.  A failing actor fails the whole core: its state is ahead of or behind the
 ledger, so it is rebuilt by replay, never resumed.
 
-How it works: a pykka actor's loop takes envelopes from its inbox until it is stopped.  Our inbox has room for
-the one envelope being delivered; when asked for another it raises `_Idle`, which leaves pykka's loop exactly
-between two messages.  So pykka's own handling of messages, errors and stopping is unchanged.
+How it works: a pykka runtime is where messages wait and who takes them out.  Ours is one queue for all actors
+and one loop over it, in place of an inbox and a loop for each; what pykka does with a message that is its own
+(stopping) or with an error stays pykka's.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from types import TracebackType
 from typing import Any
 
 import pykka
 from pykka._envelope import Envelope
-
-
-class _Idle(BaseException):
-    """No more envelopes this turn.  A BaseException, so that no handler in between takes it for an error."""
-
-
-class _Inbox:
-    """A core actor's inbox: `put` queues with the sequencer, `get` yields the envelope being delivered."""
-
-    __slots__ = ("_queue", "actor", "current")
-
-    def __init__(self, queue: deque[tuple[_Inbox, Envelope[Any]]]) -> None:
-        self._queue = queue
-        self.current: Envelope[Any] | None = None
-        self.actor: SequencedActor | None = None
-
-    def put(self, envelope: Envelope[Any]) -> None:
-        self._queue.append((self, envelope))
-
-    def get(self) -> Envelope[Any]:
-        envelope = self.current
-        if envelope is None:
-            raise _Idle
-        self.current = None
-        return envelope
-
-    def empty(self) -> bool:
-        return self.current is None
 
 
 class CoreFailure(Exception):
@@ -55,48 +27,56 @@ class CoreFailure(Exception):
         super().__init__(f"actor {stream} failed: {cause!r}")
 
 
+Queue = deque[tuple["SequencedActor", Any]]
+
+
+class _Inbox:
+    """A core actor's inbox: what is put there waits in the sequencer's queue, and nothing is kept."""
+
+    __slots__ = ("_queue", "actor")
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.actor: SequencedActor | None = None
+
+    def put(self, envelope: Envelope[Any]) -> None:
+        if self.actor is None:
+            raise LookupError("message to an actor that was never adopted")
+        self._queue.append((self.actor, envelope.message))
+
+    def get(self) -> Envelope[Any]:
+        raise NotImplementedError("the sequencer hands messages over, nobody fetches them")
+
+    def empty(self) -> bool:
+        return True
+
+
 class SequencedActor(pykka.Actor):
     """A pykka actor without a thread; `Sequencer.actor_base` binds it to a sequencer."""
 
-    sequencer: Sequencer
     stream: str
 
     def _start_actor_loop(self) -> None:
         self.on_start()
 
-    def _handle_receive(self, message: Any) -> Any:
-        try:
-            if type(message) is tuple:
-                # What pykka does with a message that is none of its own, without asking which it could be.
-                return self.on_receive(message)
-            return super()._handle_receive(message)
-        except (KeyboardInterrupt, SystemExit) as interruption:
-            # pykka would answer by stopping every actor of the process, the journal's writer included.
-            self.sequencer.interruption = interruption
-
-    def on_failure(
-        self,
-        exception_type: type[BaseException] | None,
-        exception_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.sequencer.failure = (self.stream, exception_value or RuntimeError("unknown failure"))
-
 
 class Sequencer:
-    """One total order of messages over any number of actors."""
+    """One total order of messages over any number of actors.
+
+    Attributes:
+        put: queues a message for an adopted actor: ``put((actor, message))``.  What `actor_ref.tell` comes
+            to, for whoever holds the actor itself.
+    """
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[_Inbox, Envelope[Any]]] = deque()
-        self.failure: tuple[str, BaseException] | None = None
-        self.interruption: BaseException | None = None
+        self._queue: Queue = deque()
+        self.put = self._queue.append
         self.actor_base = self._make_actor_base()
 
     def _make_actor_base(self) -> type[SequencedActor]:
-        # pykka creates inbox and future through static methods: closing over the sequencer is the only way
-        # to hand them one.
+        # pykka creates inbox and future through static methods: closing over the queue is the only way to
+        # hand it to them.
         queue = self._queue
-        sequencer = self
 
         class Bound(SequencedActor):
             @staticmethod
@@ -107,7 +87,6 @@ class Sequencer:
             def _create_future() -> Any:
                 raise NotImplementedError("core actors tell; a reply would be an unrecorded input")
 
-        Bound.sequencer = sequencer
         return Bound
 
     def run(self) -> int:
@@ -117,23 +96,19 @@ class Sequencer:
             CoreFailure: an actor raised while handling a message.
             BaseException: an interruption (Ctrl-C) fell into an actor; the core must not be used again.
         """
-        queue = self._queue
+        take = self._queue.popleft
         delivered = 0
-        while queue:
-            inbox, envelope = queue.popleft()
-            inbox.current = envelope
-            actor = inbox.actor
-            if actor is None:
-                raise LookupError("message to an actor that was never adopted")
-            try:  # noqa: SIM105  contextlib.suppress costs more than the delivery itself
-                actor._actor_loop_running()
-            except _Idle:
-                pass
-            if self.failure is not None:
-                stream, error = self.failure
-                raise CoreFailure(stream, error) from error
-            if self.interruption is not None:
-                raise self.interruption
+        while self._queue:
+            actor, message = take()
+            try:
+                if type(message) is tuple:
+                    # As pykka does with a message that is none of its own, without asking which it is.
+                    actor.on_receive(message)
+                else:
+                    actor._handle_receive(message)
+            except Exception as error:
+                actor._handle_failure(*sys.exc_info())
+                raise CoreFailure(actor.stream, error) from error
             delivered += 1
         return delivered
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from domain.grid_events import LevelDeferred
 from domain.grid_state import SymbolState
 from domain.instrument import Instrument, whole_lots
-from domain.levels import Level, next_side, price_of, rests
+from domain.levels import CLOSES, Level, next_side, price_of, rests
 from domain.order_events import OrderRequested, OrderTerms
 from domain.orders import BUY, LIMIT, MARKET, NO_LEVEL, Purpose, TimeInForce, client_order_id
 from domain.record import Record
@@ -67,7 +67,15 @@ def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record
     due = []
     for at in state.waiting:
         level = levels[at]
-        if level.retry_at_ns <= now_ns if level.retry_at_ns else rests(level, price_ticks):
+        if level.retry_at_ns:
+            if level.retry_at_ns <= now_ns:
+                due.append(level)
+        # As `rests` says it, without a call: most levels of a large grid are only passed by.
+        elif (
+            level.buy_ticks < price_ticks
+            if (level.opening == BUY) is (level.phase not in CLOSES)
+            else level.sell_ticks > price_ticks
+        ):
             due.append(level)
     if len(due) > 1:
         due.sort(key=lambda x: (abs(price_of(x, next_side(x)) - price_ticks), x.index))

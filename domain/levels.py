@@ -88,12 +88,13 @@ class Level(msgspec.Struct, frozen=True):
     refusals: int = 0
 
 
-_CLOSES = frozenset({LevelPhase.HOLDING, LevelPhase.CLOSING})
+CLOSES = frozenset({LevelPhase.HOLDING, LevelPhase.CLOSING})
+"""Phases in which the order a level has, or wants next, is its closing one."""
 
 
 def next_side(level: Level) -> str:
     """Side of the order the level has, or wants next."""
-    return OPPOSITE[level.opening] if level.phase in _CLOSES else level.opening
+    return OPPOSITE[level.opening] if level.phase in CLOSES else level.opening
 
 
 def price_of(level: Level, side: str) -> int:
@@ -103,7 +104,7 @@ def price_of(level: Level, side: str) -> int:
 
 def rests(level: Level, price_ticks: int) -> bool:
     """Whether the order the level has, or wants next, would rest, not take, at a market price."""
-    opens = level.phase not in _CLOSES
+    opens = level.phase not in CLOSES
     buys = (level.opening == BUY) is opens
     return price_ticks > level.buy_ticks if buys else price_ticks < level.sell_ticks
 

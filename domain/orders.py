@@ -140,7 +140,7 @@ MOST_RUNS = 0x1000
 
 def client_order_id(grid_id: str, level: int, purpose: Purpose, cycle: int, attempt: int) -> str:
     """Derived id of 32 hex digits: grid 14 (see `grid_id`), level 3, purpose 1, cycle 8, attempt 6."""
-    return f"{grid_id}{level:03x}{purpose.value}{cycle:08x}{attempt:06x}"
+    return f"{grid_id}{level:03x}{purpose}{cycle:08x}{attempt:06x}"
 
 
 def grid_id(ledger_id: str, symbol_index: int, run: int) -> str:

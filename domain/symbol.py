@@ -36,7 +36,7 @@ from domain.grid_state import (
 )
 from domain.inputs import ACCOUNT, PORTFOLIO, StartGrid, StopGrid, TickReport
 from domain.instrument import Instrument, InstrumentListed, ListInstrument, value
-from domain.levels import Level, next_side, retry_delay_ns
+from domain.levels import CLOSES, Level, retry_delay_ns
 from domain.order_events import (
     CancelRequested,
     OrderBlocked,
@@ -394,18 +394,21 @@ def wake(state: SymbolState) -> Wake:
         return ASLEEP if state.pauses else ALWAYS
     if not _listens(state):
         return ASLEEP
-    at_or_below, at_or_above, at_ns = -1, _NO_PRICE, _NO_TIME
+    below, above, at_ns, levels = 0, _NO_PRICE, _NO_TIME, state.levels
     for at in state.waiting:
-        level = state.levels[at]
+        level = levels[at]
+        # Compared in place: this runs over every waiting level after every change of the grid.
         if level.retry_at_ns:
-            at_ns = min(at_ns, level.retry_at_ns)
-        elif next_side(level) == BUY:
-            at_or_above = min(at_or_above, level.buy_ticks + 1)
-        else:
-            at_or_below = max(at_or_below, level.sell_ticks - 1)
+            if level.retry_at_ns < at_ns:
+                at_ns = level.retry_at_ns
+        elif (level.opening == BUY) is (level.phase not in CLOSES):
+            if level.buy_ticks < above:
+                above = level.buy_ticks
+        elif level.sell_ticks > below:
+            below = level.sell_ticks
     return Wake(
-        at_or_below if at_or_below >= 0 else None,
-        at_or_above if at_or_above < _NO_PRICE else None,
+        below - 1 if below > 0 else None,
+        above + 1 if above < _NO_PRICE else None,
         at_ns if at_ns < _NO_TIME else None,
     )
 

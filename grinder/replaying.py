@@ -125,7 +125,7 @@ def _by_two(
         told = _Telling(other, cut, total, progress)
         try:
             folded = _folded(connection, cut, told)
-            began_with = folded.hashes()
+            began_with = folded.digests()
             rest = _replayed(folded.core, plain_rows(connection, cut), told.replayed)
         except _FAULTS as fault:
             raise _NotJoined(repr(fault)) from fault
@@ -210,7 +210,7 @@ def prove_first_part(ledger: Path, cut: int) -> dict[str, Any] | None:
     """Replay the records up to a position; what they led to, or None when they do not come out identical."""
     with closing(connect(ledger)) as connection, rare_collections():
         found = _replayed(Core, islice(plain_rows(connection), cut), None)
-    return {"records": found.records, "states": found.states()} if found.identical else None
+    return {"records": found.records, "states": found.digests()} if found.identical else None
 
 
 if __name__ == "__main__":

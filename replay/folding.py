@@ -17,7 +17,7 @@ from actors.core import RULES, Core
 from actors.journal import Journal
 from actors.records import GENESIS
 from domain import symbol
-from domain.codec import decode, state_from, state_hash
+from domain.codec import decode, state_digest, state_from
 from domain.inputs import CarryState
 
 CARRIED = CarryState.TOPIC
@@ -85,9 +85,9 @@ class Folded:
             self.position = position
             fold(states, stream, topic, content)
 
-    def hashes(self) -> dict[str, str]:
-        """SHA-256 (hex) of every actor's state, by stream."""
-        return {name: state_hash(state) for name, state in self.states.items()}
+    def digests(self) -> dict[str, str]:
+        """`state_digest` of every actor's state, by stream."""
+        return {name: state_digest(state) for name, state in self.states.items()}
 
     def core(self, journal: Journal) -> Core:
         """A core that goes on from here."""

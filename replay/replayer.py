@@ -12,7 +12,7 @@ import attrs
 
 from actors.core import Core
 from actors.records import LedgerRow
-from domain.codec import decode, state_hash
+from domain.codec import decode, state_digest, state_hash
 from replay.compare import ComparingJournal, Divergence, PlainRow, difference
 
 Progress = Callable[[int], None]
@@ -37,6 +37,10 @@ class ReplayResult:
     def states(self) -> dict[str, str]:
         """SHA-256 (hex) of every actor's state at the end, by stream."""
         return {name: state_hash(self.core.state_of(name)) for name in self.core.names()}
+
+    def digests(self) -> dict[str, str]:
+        """`state_digest` of every actor's state at the end, by stream."""
+        return {name: state_digest(self.core.state_of(name)) for name in self.core.names()}
 
 
 def replay(recorded: Iterable[PlainRow], progress: Progress | None = None) -> ReplayResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -95,10 +94,3 @@ def test_files_of_one_market_merge(real_data: Path) -> None:
     assert ticks.origin is TickOrigin.TRADES_AND_QUOTES
     assert len(ticks) == 3785 + 27792 // 2 + 6675
     assert Decimal(int(ticks.price.min())) > 100_000
-
-
-def test_the_largest_tape_loads_in_good_time(real_data: Path) -> None:
-    path = real_data / "binance_ws_tape" / "usdm_btcusdt_20240808.gz"
-    started = time.perf_counter()
-    load([DataArgument(path)], symbols={}, default_symbol=None)
-    assert time.perf_counter() - started < 5.0  # 0.7 s on an idle machine; the rest is room for a busy one

@@ -55,7 +55,7 @@ def ends_of_answers(records: Sequence[LedgerRow]) -> Iterator[int]:
 def test_folding_and_replaying_lead_to_the_same_states_at_every_position_at_rest(name: str) -> None:
     records = read(name)
     for position in ends_of_answers(records):
-        assert folded_to(records, position).hashes() == replay(records[:position]).states()
+        assert folded_to(records, position).digests() == replay(records[:position]).digests()
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
@@ -112,7 +112,7 @@ def test_the_other_process_answers_with_what_the_first_part_led_to_or_with_nothi
     records = read("tampered")
     ledger = write_ledger(tmp_path / "ledger.db", records)
     cut = next(at for at in ends_of_answers(records) if at > 20)
-    assert prove_first_part(ledger, cut) == {"records": cut, "states": replay(records[:cut]).states()}
+    assert prove_first_part(ledger, cut) == {"records": cut, "states": replay(records[:cut]).digests()}
     assert prove_first_part(ledger, len(records)) is None
 
 

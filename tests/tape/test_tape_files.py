@@ -164,19 +164,14 @@ def test_segments_are_full_by_size_and_by_time_and_nothing_is_lost_between_them(
         assert sum(report.frames for report in reports) == 300
 
 
-def test_keeping_a_frame_costs_little_and_never_waits_for_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keeping_a_frame_never_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
-    monkeypatch.setattr(store, "write_all", lambda file, data: stuck.wait(5))
+    monkeypatch.setattr(store, "write_all", lambda file, data: stuck.wait())
     told: list[Alert] = []
     limit = 100_000
     writer, _ = opened(tmp_path, notify=told.append, settings=TapeSettings(flush_s=0.001, queue_bytes=limit))
-    began = time.perf_counter()
-    for number in range(20_000):
+    for number in range(20_000):  # one that waited would not come to an end
         writer.frame("s", b"x" * 36, number, number, 0)
-    took = time.perf_counter() - began
-    assert took < 1.0
     assert writer.waiting_bytes <= limit
     assert writer.frames == limit // 100
     assert writer.frames + writer.dropped == 20_000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -208,15 +207,3 @@ def test_every_reading_route_travels_and_the_answer_says_where_it_stands(
             assert (await at(web, "/api/trades", 0))["items"] == []
 
     play(scene)
-
-
-def test_a_step_in_time_takes_less_than_three_tenths_of_a_second(finished: Path) -> None:
-    head = summary(finished).position
-    travel = TimeTravel(finished / "views.db", finished / "ledger.db")
-    slowest = 0.0
-    for position in (head - 1, 5, head // 2, head // 2 + 1, head // 4):
-        began = time.perf_counter()
-        travel.read(position, lambda connection: connection.execute("SELECT count(*) FROM trades").fetchone())
-        slowest = max(slowest, time.perf_counter() - began)
-    travel.close()
-    assert slowest < 0.3
