@@ -105,7 +105,10 @@ def _first_values(kind: type[msgspec.Struct]) -> tuple[tuple[str, Any], ...]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Map):
-        return {str(k): _plain(value[k]) for k in sorted(value)}
+        # In any order: the encoder sorts the keys.
+        return {
+            str(key): found if type(found) in _AS_THEY_ARE else _plain(found) for key, found in value.items()
+        }
     if isinstance(value, msgspec.Struct):
         return {
             name: found if type(found) in _AS_THEY_ARE else _plain(found)

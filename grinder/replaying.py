@@ -78,14 +78,15 @@ def replay_ledger(
         UnknownTopicError: an input was written by a newer program.
         CoreFailure: an actor raised; the rules cannot read this ledger.
     """
-    with closing(connect(ledger)) as connection, rare_collections():
+    with closing(connect(ledger)) as connection:
         total = connection.execute("SELECT max(rowid) FROM stored_events").fetchone()[0] or 0
         if total >= FEWEST and (processes or _processors()) > 1:
             try:
                 return _by_two(connection, ledger, total, progress)
             except _NotJoined as why:
                 _tell_of_another_look(ledger, str(why))
-        return _replayed(Core, plain_rows(connection), progress)
+        with rare_collections():
+            return _replayed(Core, plain_rows(connection), progress)
 
 
 def _tell_of_another_look(ledger: Path, why: str) -> None:
@@ -121,7 +122,7 @@ def _by_two(
         _NotJoined: something was not as it should be.
     """
     cut = _cut(connection, total)
-    with _another(ledger, cut) as other:
+    with _another(ledger, cut) as other, rare_collections():
         told = _Telling(other, cut, total, progress)
         try:
             folded = _folded(connection, cut, told)
