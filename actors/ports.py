@@ -282,6 +282,9 @@ class Listener(Protocol):
     def signal(self, stream: str, signal: Signal) -> None:
         """What a frame meant."""
 
+    def frame_end(self, stream: str) -> None:
+        """Everything a frame meant has been told: what it leads to need not wait."""
+
     def stream_up(self, stream: str) -> None:
         """A stream is connected and subscribed."""
 

@@ -1,8 +1,9 @@
 """From a quote to an order on its way, on a live core with a durable ledger.
 
-Law: the real gate, core, journal and event loop, ten symbols at a fixed rate of quotes; only the exchange is
-missing, because its time is not ours.  Every tenth quote of a symbol passes one more level, whose order is
-then decided: those quotes are timed.  The raw fsync of the disk stands beside the figures.
+Law: the real gate, core, journal and event loop, ten symbols at a fixed rate of quotes, each a frame of its
+own; only the exchange is missing, because its time is not ours.  Every tenth quote of a symbol passes one
+more level, whose order is then decided: those quotes are timed.  The raw fsync of the disk stands beside the
+figures.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ async def measure(path: Path, rate: int, timer: Timer) -> None:
         gate.quote(one.symbol, LOWEST - 1, LOWEST - 1)
     gate.open()
     await asyncio.sleep(0.2)
-    await _quotes(gate, timer, [one.symbol for one in instruments], rate)
+    await _quotes(gate, loop, timer, [one.symbol for one in instruments], rate)
     await asyncio.sleep(0.2)
     gate.close()
     await loop.durable(core.position)
@@ -179,7 +180,7 @@ async def measure(path: Path, rate: int, timer: Timer) -> None:
     application.close()
 
 
-async def _quotes(gate: Gate, timer: Timer, symbols: list[str], rate: int) -> None:
+async def _quotes(gate: Gate, loop: CoreLoop, timer: Timer, symbols: list[str], rate: int) -> None:
     """Quotes at a fixed rate, each at its own moment; `lag_ns` is how late the loop let it in."""
     started = perf_counter()
     level = dict.fromkeys(symbols, 0)
@@ -196,7 +197,10 @@ async def _quotes(gate: Gate, timer: Timer, symbols: list[str], rate: int) -> No
         level[symbol] += passes
         price = LOWEST + STEP * (level[symbol] - 1) + 1 + number % (STEP - 2)
         timer.quoted_ns = perf_counter_ns()
+        gate.begin()  # as in grinder/live/listening.py
         gate.quote(symbol, price, price)
+        gate.look()
+        loop.store()
 
 
 def run(path: Path | None) -> dict[str, Any]:

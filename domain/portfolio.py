@@ -388,7 +388,8 @@ def _decide_tick(state: PortfolioState, now_ns: int, message: TickReport) -> Dec
                 )
             )
     if state.session_high:
-        worth = equity(marked(state, ((message.symbol, price),)))
+        one, held = risk.instrument, risk.inventory
+        worth = equity(state) + value(one, price, held) - value(one, risk.mark_ticks, held)
         breach = _breach(state, worth)
         if breach:
             events.append(_halted(state, breach.value, worth))

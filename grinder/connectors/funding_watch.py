@@ -57,6 +57,10 @@ class FundingWatch:
             self._seen.add(signal.funding_id)
         self._listener.signal(stream, signal)
 
+    def frame_end(self, stream: str) -> None:
+        """Pass it on."""
+        self._listener.frame_end(stream)
+
     def stream_up(self, stream: str) -> None:
         """Pass it on; what was exchanged while it was down is looked for once."""
         self._listener.stream_up(stream)

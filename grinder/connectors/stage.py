@@ -120,6 +120,9 @@ class Heard:
         """What it meant."""
         self.signals.append(signal)
 
+    def frame_end(self, stream: str) -> None:
+        """It meant nothing more."""
+
     def stream_up(self, stream: str) -> None:
         """A stream is up."""
         self.up[stream] = True

@@ -218,6 +218,7 @@ class Stream:
             self._listener.signal(self.name, signal)
             if isinstance(signal, Expired) or (isinstance(signal, Gap) and self._keeping.renew_on_gap):
                 self.drop(signal.detail)
+        self._listener.frame_end(self.name)
         return frame
 
     async def _mind(self) -> None:

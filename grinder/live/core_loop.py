@@ -1,7 +1,8 @@
 """The core on an event loop: it learns at once, and what it decided leaves when it is durable.
 
 Law: learning never waits for a slow disk.  Records are stored in groups, one after the other, each holding
-whole inputs only: by the journal's thread, or, while the disk is quick and the loop has a moment, right here.
+whole inputs only: by the journal's thread, or, while the disk is quick, right here.  Here a group is what was
+learned of the first frame since the loop's last turn, and the next is whatever else is learned in this one.
 An intent leaves only after the commit that holds it.  A journal that fails stops the process at once: memory
 is ahead of the ledger.
 """
@@ -82,6 +83,7 @@ class CoreLoop:
         self._store = store
         self._here = here
         self._stores_soon = False
+        self._stored_first = False
         self._submit = submit
         self._failed = failed
         self._journal = _Gathering()
@@ -176,10 +178,21 @@ class CoreLoop:
         self._store.tell(Group(rows, self._stored, self._refused))
         self.written(rows)
 
+    def store(self) -> None:
+        """At the end of a frame: store what was learned, the first time since the loop's last turn."""
+        if self._stores_soon and not self._stored_first:
+            self._stored_first = True
+            self._store_here()
+
     def _store_now(self) -> None:
-        self._stores_soon = False
+        self._stores_soon = self._stored_first = False
+        self._store_here()
+
+    def _store_here(self) -> None:
         if self.failure is not None or self._here is None or not self._journal.rows:
             return
+        if self._under_way is not None:
+            return  # what is learned meanwhile is stored after it
         if not self._here.takes(len(self._journal.rows)):
             self._hand_over()
             return
@@ -216,7 +229,6 @@ class CoreLoop:
         self.durable_position = position
         intents, self._under_way = self._under_way, None
         seconds = time.perf_counter() - self._handed_over
-        self.measured(records, seconds)
         if self._here is not None and self._here.was_stored(records, seconds):
             self._under_way = []  # nothing is stored meanwhile
             self._store.tell(EmptyLog(self._emptied, self._refused))
@@ -225,6 +237,7 @@ class CoreLoop:
         for intent, now_ns, cause in intents or ():
             with correlated(cause):
                 self._submit(intent, now_ns)
+        self.measured(records, seconds)
         while self._waiting and self._waiting[0][0] <= position:
             self._resolve(self._waiting.popleft()[1], None)
 

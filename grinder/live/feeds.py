@@ -212,6 +212,10 @@ class QuotesToRows:
         """A raw frame."""
         self._onward.frame(stream, frame, received_ns)
 
+    def frame_end(self, stream: str) -> None:
+        """It meant nothing more."""
+        self._onward.frame_end(stream)
+
     def stream_up(self, stream: str) -> None:
         """A stream is up."""
         self._onward.stream_up(stream)

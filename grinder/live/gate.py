@@ -1,8 +1,9 @@
 """The gate: the core hears of the market when it asked to, and of the newest price only.
 
 Law: the wake contract.  A price inside a symbol's wake becomes an input, any other is kept and forgotten
-with the next.  Ticks are coalesced: however many come between two turns of the loop, the core sees the last.
-After every input the newest prices are held against the new wakes.  Only prices pass here, never fills.
+with the next.  Ticks are coalesced: of all that come between two turns of the loop the core sees those of the
+first frame that wakes it and the last ones, however many they are.  After every input the newest prices are
+held against the new wakes.  Only prices pass here, never fills.
 """
 
 from __future__ import annotations
@@ -71,9 +72,10 @@ class Gate:
         self._loop = loop or asyncio.get_running_loop()
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._next_ns = 0
+        self._next_ns = self._newest_ns = 0
         self._moved: set[str] = set()
         self._all = True
+        self._in_frame = self._due = False
         self.is_open = False
         self.prices: dict[str, int] = {}
         self.quotes: dict[str, tuple[int, int]] = {}
@@ -108,20 +110,39 @@ class Gate:
         self.seen += 1
         first = known.price is None
         known.price = self.prices[symbol] = ticks
-        self.received_ns[symbol] = now_ns = self._clock()
+        self.received_ns[symbol] = now_ns = self._newest_ns = self._clock()
         known.came_ns = time.perf_counter_ns()
         self._moved.add(symbol)
         if self._scheduled is not None or not self.is_open:
             return
         # Most prices are outside every wake: those cost a comparison, not a turn of the loop.
         if first or now_ns >= self._next_ns:
-            self._look_soon_at_all()
-        elif inside(self._wake(symbol, known), now_ns, ticks):
+            self._all = True
+        elif not inside(self._wake(symbol, known), now_ns, ticks):
+            return
+        if self._in_frame:
+            self._due = True
+        else:
             self._schedule()
 
     def learned(self, report: Record) -> None:
         """After every input: wakes may have moved, so the newest prices are looked at again."""
         self._look_soon_at_all()
+
+    def begin(self) -> None:
+        """A frame begins: its prices are looked at when all of it was told."""
+        if self._due:
+            self._schedule()  # the one before never ended
+        self._in_frame, self._due = True, False
+
+    def look(self) -> None:
+        """A frame ends: look at its prices now, if one of them wakes the core.
+
+        Only the first time between two turns of the loop: where it is behind, ticks are better coalesced.
+        """
+        due, self._in_frame, self._due = self._due, False, False
+        if due and self._scheduled is None:
+            self._flush(self._newest_ns, self._all)
 
     def _look_soon_at_all(self) -> None:
         self._all = True
@@ -145,10 +166,12 @@ class Gate:
         Where neither price nor wake is new, nothing can be wanted before the time of the timer; so less than
         everything comes to the same, and sooner.
         """
+        self._flush(self._clock(), everything)
+
+    def _flush(self, now_ns: int, everything: bool) -> None:
         self._scheduled = None
         if not self.is_open or not self.prices:
             return
-        now_ns = self._clock()
         self.turn += 1
         self.flushing(now_ns, self.turn)
         due = self._core.clock_wake().at_ns
@@ -161,6 +184,8 @@ class Gate:
             at_ns = self._look(name, self._symbols[name], now_ns)
             if at_ns is not None and (next_ns is None or at_ns < next_ns):
                 next_ns = at_ns
+        if self._all:
+            return  # what was learned just now has everything looked at again
         due = self._core.clock_wake().at_ns
         if due is not None and (next_ns is None or due < next_ns):
             next_ns = due
@@ -181,6 +206,8 @@ class Gate:
                 self.admitted(time.perf_counter_ns() - symbol.came_ns)
                 symbol.came_ns = 0
             self._learn(TickReport(symbol=name, price_ticks=price))
+            if self._all:
+                return None  # it will be looked at again
             wake = self._wake(name, symbol)
         return wake.at_ns
 

@@ -1,10 +1,12 @@
 """What the streams bring, sent where it belongs: frames to the tape, prices to the gate, all to the session.
 
 Law: nothing is dropped and nothing is held back; a quote is also told to the session, which watches its age.
+Where a frame ends, prices are looked at and what was learned is stored: neither waits for the loop's turn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from actors.ports import Listener, Quote, Signal, Trade
@@ -27,16 +29,29 @@ class NoTape:
 
 
 class Dispatcher:
-    """The `Listener` of a run's connector."""
+    """The `Listener` of a run's connector.
 
-    def __init__(self, session: Listener, gate: Gate, tape: Tape, measured: Measured | None = None) -> None:
+    Args:
+        store: asked at the end of every frame to store what was learned of it.
+    """
+
+    def __init__(
+        self,
+        session: Listener,
+        gate: Gate,
+        tape: Tape,
+        measured: Measured | None = None,
+        store: Callable[[], None] = lambda: None,
+    ) -> None:
         self._session = session
         self._gate = gate
         self._tape = tape
         self._measured = measured
+        self._store = store
 
     def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
         """A raw frame."""
+        self._gate.begin()
         self._tape.frame(stream, frame, received_ns)
         if self._measured is not None:
             self._measured.frame(stream)
@@ -50,6 +65,11 @@ class Dispatcher:
         elif isinstance(signal, Trade):
             return
         self._session.signal(stream, signal)
+
+    def frame_end(self, stream: str) -> None:
+        """All of a frame was told."""
+        self._gate.look()
+        self._store()
 
     def stream_up(self, stream: str) -> None:
         """A stream is up."""

@@ -205,7 +205,7 @@ class _Sequence:
     async def _streams(self) -> None:
         run = self._run
         tape = await self._watching.open_tape(run)
-        dispatcher = Dispatcher(self._session, run.gate, tape, self._watching.measured)
+        dispatcher = Dispatcher(self._session, run.gate, tape, self._watching.measured, run.loop_core.store)
         run.run_beside("streams", lambda: self._connector.listen(dispatcher))
         for number, feed in enumerate(run.account.feeds(dispatcher)):
             run.run_beside(f"feed {number}", feed, ends=True)

@@ -160,6 +160,7 @@ class LocalStreams:
             listener.frame(name, frame, self.clock())
             for one in signals:
                 listener.signal(name, one)
+            listener.frame_end(name)
 
         self._queue.append(tell)
         self._timers.later(self.latency_s, self._next)

@@ -118,6 +118,9 @@ class Private:
         elif isinstance(signal, OrderSnapshot):
             self.shown.setdefault(signal.client_order_id, set()).add(signal.status)
 
+    def frame_end(self, stream: str) -> None:
+        """The tape says itself when prices were looked at."""
+
     def stream_up(self, stream: str) -> None:
         """Not on the tape."""
 

@@ -306,6 +306,8 @@ class Process:
         ):
             self.learn(TickReport(symbol=SYMBOL, price_ticks=self.price))
 
+    def frame_end(self, stream: str) -> None: ...
+
     def stream_up(self, stream: str) -> None:
         if self.alive:
             self.session.stream_up(stream)

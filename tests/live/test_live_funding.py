@@ -91,6 +91,8 @@ class Life:
         if not isinstance(signal, Quote):
             self.session.signal(stream, signal)
 
+    def frame_end(self, stream: str) -> None: ...
+
     def stream_up(self, stream: str) -> None:
         self.session.stream_up(stream)
 

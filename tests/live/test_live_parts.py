@@ -89,6 +89,8 @@ class Heard:
     def signal(self, stream: str, signal: Signal) -> None:
         self.told.append(("signal", stream, signal))
 
+    def frame_end(self, stream: str) -> None: ...
+
     def stream_up(self, stream: str) -> None:
         self.told.append(("up", stream))
 

@@ -51,6 +51,8 @@ class Heard:
     def signal(self, stream: str, signal: Signal) -> None:
         self.signals.append((stream, signal))
 
+    def frame_end(self, stream: str) -> None: ...
+
     def stream_up(self, stream: str) -> None:
         self.ups.append(stream)
 

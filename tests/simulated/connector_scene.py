@@ -43,6 +43,8 @@ class Ear:
     def signal(self, stream: str, signal: Signal) -> None:
         self.heard.append((stream, signal))
 
+    def frame_end(self, stream: str) -> None: ...
+
     def stream_up(self, stream: str) -> None:
         self.streams.append(f"{stream} up")
 

@@ -63,6 +63,8 @@ class Told:
     def signal(self, stream: str, signal: Signal) -> None:
         self.signals.append(signal)
 
+    def frame_end(self, stream: str) -> None: ...
+
     def stream_up(self, stream: str) -> None:
         self.ups.append(stream)
 

@@ -51,6 +51,10 @@ class Renewing:
         if isinstance(signal, Gap) and stream in self._streams:
             self._renew(self._streams[stream], signal)
 
+    def frame_end(self, stream: str) -> None:
+        """Pass it on."""
+        self._listener.frame_end(stream)
+
     def stream_up(self, stream: str) -> None:
         """Passed on."""
         self._listener.stream_up(stream)

@@ -161,6 +161,9 @@ class LiveSession:
         elif isinstance(signal, Expired):
             self._gap(stream, f"expired: {signal.detail}")
 
+    def frame_end(self, stream: str) -> None:
+        """What a frame led to is the core's to look at."""
+
     def stream_up(self, stream: str) -> None:
         """A stream is connected: a private one is filled in from REST at once."""
         self.wire.tell(StreamReport(stream=stream, state="up", detail=""))
