@@ -79,7 +79,7 @@ def available(state: AccountState, asset: str) -> int:
 def spendable(state: AccountState, asset: str) -> int:
     """Units of an asset for a spot order: what backs perpetual positions and orders is not for spending."""
     free = available(state, asset)
-    if asset == state.quote:
+    if asset == state.quote and (state.positions or state.open_buys or state.open_sells):
         for symbol, instrument in state.instruments.items():  # a sum does not depend on the map's order
             if instrument.kind == LINEAR:
                 free -= margin_needed(state, symbol)

@@ -6,8 +6,6 @@ so wanting the same order twice names it the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from domain.grid_events import LevelDeferred
 from domain.grid_state import SymbolState
 from domain.instrument import Instrument, whole_lots
@@ -59,11 +57,11 @@ def grid_order(
     )
 
 
-def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record]:
+def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> tuple[Record, ...]:
     """Orders (or deferrals) of the waiting levels that a price and a time allow, nearest first."""
     instrument, levels = state.instrument, state.levels
     if instrument is None:
-        return
+        return ()
     due = []
     for at in state.waiting:
         level = levels[at]
@@ -79,8 +77,11 @@ def wanted(state: SymbolState, price_ticks: int, now_ns: int) -> Iterator[Record
             due.append(level)
     if len(due) > 1:
         due.sort(key=lambda x: (abs(price_of(x, next_side(x)) - price_ticks), x.index))
-    for level in due:
-        if not level.retry_at_ns or rests(level, price_ticks):
-            yield level_order(state, instrument, level)
-        else:
-            yield LevelDeferred(symbol=instrument.symbol, level=level.index)
+    return tuple(
+        [
+            level_order(state, instrument, level)
+            if not level.retry_at_ns or rests(level, price_ticks)
+            else LevelDeferred(symbol=instrument.symbol, level=level.index)
+            for level in due
+        ]
+    )

@@ -95,10 +95,11 @@ def drawdown_floor(high_water: int, limit_ppm: int) -> int:
 
 
 def _breach(state: PortfolioState, worth: int) -> BlockReason | None:
-    """The drawdown limit that equity of `worth` breaches, if any."""
-    if state.session_drawdown_ppm and worth <= drawdown_floor(state.session_high, state.session_drawdown_ppm):
+    """The drawdown limit that equity of `worth` breaches, if any: it is at or below the `drawdown_floor`."""
+    session, daily = state.session_drawdown_ppm, state.daily_drawdown_ppm
+    if session and worth * PPM <= state.session_high * (PPM - session):
         return BlockReason.SESSION_DRAWDOWN
-    if state.daily_drawdown_ppm and worth <= drawdown_floor(state.day_high, state.daily_drawdown_ppm):
+    if daily and worth * PPM <= state.day_high * (PPM - daily):
         return BlockReason.DAILY_DRAWDOWN
     return None
 

@@ -120,7 +120,7 @@ def _decide_tick(state: SymbolState, now_ns: int, message: TickReport) -> Decisi
         return begin(state, state.instrument, now_ns, message.price_ticks)
     if not _listens(state):
         return ()
-    return tuple(wanted(state, message.price_ticks, now_ns))
+    return wanted(state, message.price_ticks, now_ns)
 
 
 # --- decide: fills and ends of orders ------------------------------------------------------------------
