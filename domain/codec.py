@@ -14,7 +14,6 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin
 
-import cattrs
 import msgspec
 import orjson
 from immutables import Map
@@ -45,10 +44,6 @@ class MalformedRecordError(ValueError):
     """Bytes that are not a record of their topic."""
 
 
-_converter = cattrs.Converter(detailed_validation=False)
-_converter.register_structure_hook_func(
-    lambda kind: msgspec.UnsetType in get_args(kind), lambda found, kind: found
-)
 _encoder = msgspec.json.Encoder(order="sorted")
 _decoders: dict[str, Callable[[bytes | str], Any]] = {}
 
@@ -91,7 +86,18 @@ def _upcast(topic: str, state: bytes | str) -> Any:
         topic, fields = UPCASTERS[topic](fields)
     if topic not in TOPICS:
         raise UnknownTopicError(topic)
-    return _converter.structure(fields, TOPICS[topic])
+    return _converter().structure(fields, TOPICS[topic])
+
+
+@cache
+def _converter() -> Any:
+    import cattrs  # only who reads an old ledger waits for it
+
+    made = cattrs.Converter(detailed_validation=False)
+    made.register_structure_hook_func(
+        lambda kind: msgspec.UnsetType in get_args(kind), lambda found, kind: found
+    )
+    return made
 
 
 _AS_THEY_ARE = frozenset((str, int, bool))

@@ -31,7 +31,7 @@ from actors.sequencer import CoreFailure
 from domain.codec import UnknownTopicError
 from grinder.collecting import rare_collections
 from grinder.ledger.reading import connect, plain_rows
-from replay.compare import ComparingJournal, PlainRow
+from replay.compare import PlainRow, ReplayJournal
 from replay.folding import Folded
 from replay.replayer import Progress, ReplayResult, follow, outcome
 
@@ -41,7 +41,7 @@ FEWEST: Final = 40_000
 FOLDING: Final = 0.3
 """Seconds to fold a record by seconds to replay it (measured: 0.25 to 0.35)."""
 
-STARTING: Final = 12_000
+STARTING: Final = 9_000
 """Records one process replays while the other starts."""
 
 _FOLD = (
@@ -104,7 +104,7 @@ def _processors() -> int:
 def _replayed(
     begin: Callable[[Journal], Core], rows: Iterator[PlainRow], progress: Progress | None
 ) -> ReplayResult:
-    journal = ComparingJournal(rows)
+    journal = ReplayJournal(rows)
     core = begin(journal)
     head = follow(core, journal, progress)
     return outcome(core, journal, head)

@@ -1,12 +1,14 @@
 """Holding what the core writes against what a ledger already holds.
 
 Law: every field of every record is compared, in order; the first difference is kept and shown with both
-sides.  Used by the replayer, and by a run that continues an interrupted one.
+sides.  The replayer compares input by input; a run that continues an interrupted one, whose driver knows no
+ledger, record by record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import islice, zip_longest
 from typing import Any
 
 import attrs
@@ -66,6 +68,44 @@ def difference(expected: PlainRow | None, actual: PlainRow | None) -> Divergence
         if left != right:
             return Divergence(row.position, row.stream, name, _text(left), _text(right), row.cause)
     return None
+
+
+class ReplayJournal:
+    """The journal of a core that is given a ledger's inputs again: holds each answer against the ledger's.
+
+    Attributes:
+        append: takes one record of the answer.
+        expected: the ledger's next record, an input as long as nothing differs; None at its end.
+        divergence: the first difference, if there was one.
+        compared: records that were found equal.
+    """
+
+    def __init__(self, recorded: Iterator[PlainRow]) -> None:
+        self._recorded = recorded
+        self._answer: list[LedgerRow] = []
+        self.append: Callable[[LedgerRow], None] = self._answer.append
+        self.expected: PlainRow | None = next(recorded, None)
+        self.divergence: Divergence | None = None
+        self.compared = 0
+
+    def settle(self) -> bool:
+        """Compare the answer to one input, that included; whether it is the ledger's."""
+        answer = self._answer
+        recorded = [self.expected, *islice(self._recorded, len(answer) - 1)]
+        if answer == recorded:
+            self.compared += len(answer)
+            self.expected = next(self._recorded, None)
+        else:
+            for expected, actual in zip_longest(recorded, answer):
+                self.divergence = difference(expected, actual)
+                if self.divergence is not None:
+                    break
+                self.compared += 1
+        answer.clear()
+        return self.divergence is None
+
+    def commit(self) -> None:
+        """A replay keeps nothing."""
 
 
 class ComparingJournal:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from actors.core import Core
-from actors.records import LedgerRow
+from actors.records import LedgerRow, new_row
 from domain.codec import decode, state_digest, state_hash
-from replay.compare import ComparingJournal, Divergence, PlainRow, difference
+from replay.compare import Divergence, PlainRow, ReplayJournal, difference
 
 Progress = Callable[[int], None]
 
@@ -50,12 +50,12 @@ def replay(recorded: Iterable[PlainRow], progress: Progress | None = None) -> Re
         UnknownTopicError: an input was written by a newer program.
         CoreFailure: an actor raised; the rules cannot read this ledger.
     """
-    journal = ComparingJournal(iter(recorded))
+    journal = ReplayJournal(iter(recorded))
     core = Core(journal)
     return outcome(core, journal, follow(core, journal, progress))
 
 
-def follow(core: Core, journal: ComparingJournal, progress: Progress | None = None) -> bytes:
+def follow(core: Core, journal: ReplayJournal, progress: Progress | None = None) -> bytes:
     """Let a core at rest learn the inputs of the records its journal holds, until they end or differ.
 
     Returns:
@@ -67,21 +67,21 @@ def follow(core: Core, journal: ComparingJournal, progress: Progress | None = No
     """
     head = core.chain
     while journal.expected is not None and journal.divergence is None:
-        row = LedgerRow._make(journal.expected)
+        row: LedgerRow = new_row(journal.expected)
         if row.cause != row.position:
             # The core is at rest, so an event here was once decided and is not decided any more.
             journal.divergence = difference(row, None)
             break
         core.learn(decode(row.topic, row.state), row.ts_ns)
         core.take_intents()  # they left, or will be asked for by reconciling
-        if journal.divergence is None:
+        if journal.settle():
             head = core.chain
         if progress and journal.compared % 4096 < 16:
             progress(journal.compared)
     return head
 
 
-def outcome(core: Core, journal: ComparingJournal, head: bytes) -> ReplayResult:
+def outcome(core: Core, journal: ReplayJournal, head: bytes) -> ReplayResult:
     """What a replay found."""
     return ReplayResult(
         identical=journal.divergence is None,

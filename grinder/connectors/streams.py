@@ -214,11 +214,13 @@ class Stream:
         received_ns = self._clock()
         self._last_frame = asyncio.get_running_loop().time()
         self._listener.frame(self.name, frame, received_ns)
-        for signal in self._decoder.decode(self.name, frame, received_ns):
-            self._listener.signal(self.name, signal)
-            if isinstance(signal, Expired) or (isinstance(signal, Gap) and self._keeping.renew_on_gap):
-                self.drop(signal.detail)
-        self._listener.frame_end(self.name)
+        try:
+            for signal in self._decoder.decode(self.name, frame, received_ns):
+                self._listener.signal(self.name, signal)
+                if isinstance(signal, Expired) or (isinstance(signal, Gap) and self._keeping.renew_on_gap):
+                    self.drop(signal.detail)
+        finally:
+            self._listener.frame_end(self.name)  # of what could be read, even when the rest could not
         return frame
 
     async def _mind(self) -> None:

@@ -21,7 +21,7 @@ from domain.record import Record
 from grinder.ledger.quick import NOT_STORED
 from grinder.ledger.writer import EmptyLog, Group, JournalFailed
 from grinder.live.clock import Clock
-from grinder.log import CORRELATION, correlated
+from grinder.log import CORRELATION
 
 
 class GroupStore(Protocol):
@@ -235,8 +235,11 @@ class CoreLoop:
         elif self._journal.rows:
             self._store_next()  # first, so that the disk works while the session does
         for intent, now_ns, cause in intents or ():
-            with correlated(cause):
+            outer = CORRELATION.set(cause)
+            try:
                 self._submit(intent, now_ns)
+            finally:
+                CORRELATION.reset(outer)
         self.measured(records, seconds)
         while self._waiting and self._waiting[0][0] <= position:
             self._resolve(self._waiting.popleft()[1], None)
