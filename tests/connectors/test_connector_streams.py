@@ -13,6 +13,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from actors.ports import Gap, Quote, Signal
+from grinder.connectors.converting import Unreadable
 from grinder.connectors.streams import Keeping, Stream, StreamLost
 
 QUICK = Keeping(first_delay_s=0.01, longest_delay_s=0.05, steady_s=0.0)
@@ -49,14 +50,18 @@ class Told:
     signals: list[Signal] = attrs.field(factory=list)
     ups: int = 0
     downs: list[str] = attrs.field(factory=list)
+    order: list[str] = attrs.field(factory=list)
 
     def frame(self, stream: str, frame: bytes, received_ns: int) -> None:
         self.frames.append(frame)
+        self.order.append("frame")
 
     def signal(self, stream: str, signal: Signal) -> None:
         self.signals.append(signal)
+        self.order.append("signal")
 
-    def frame_end(self, stream: str) -> None: ...
+    def frame_end(self, stream: str) -> None:
+        self.order.append("end")
 
     def stream_up(self, stream: str) -> None:
         self.ups += 1
@@ -138,6 +143,34 @@ def test_frames_are_told_before_they_are_decoded_and_the_stream_comes_up_after_g
         assert told.frames[0] == b'{"subscribed": "book"}'
         assert told.signals == [quote(7, 5)]
         assert told.downs == ["closed"]
+
+    asyncio.run(main())
+
+
+class HalfDecoder:
+    """Every frame is one quote, and then something nobody can read."""
+
+    def decode(self, stream: str, frame: bytes, received_ns: int) -> Iterable[Signal]:
+        yield quote(received_ns, 1)
+        raise Unreadable("half a frame")
+
+
+def test_every_frame_ends_even_one_of_which_only_a_part_can_be_read() -> None:
+    async def handle(socket: web.WebSocketResponse) -> None:
+        await socket.send_json({"ticks": 1})
+        await socket.send_json({"ticks": 2})
+        await socket.receive()
+
+    async def main() -> None:
+        for decoder in (TicksDecoder(), HalfDecoder()):
+            told = Told()
+            async with Server(handle) as server:
+                one = Stream(
+                    "public", server.url, listener=told, decoder=decoder, clock=lambda: 7, keeping=QUICK
+                )
+                await during(one, until(lambda told=told: told.order.count("end") >= 2))
+            assert told.order[:6] == ["frame", "signal", "end"] * 2
+            assert ("half a frame" in str(told.downs)) is isinstance(decoder, HalfDecoder)
 
     asyncio.run(main())
 

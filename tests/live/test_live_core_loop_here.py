@@ -117,6 +117,55 @@ def test_all_that_is_learned_in_one_turn_shares_a_commit() -> None:
     running(test)
 
 
+def test_where_a_frame_ends_what_it_led_to_is_stored_and_leaves_without_a_turn_of_the_loop() -> None:
+    async def test(world: World) -> None:
+        world.loop.learn(TICK)
+        assert world.sent == []
+        world.loop.store()
+        assert world.here.stored
+        assert world.sent
+        stored = len(world.here.stored)
+        world.loop.store()  # a frame that led to nothing
+        await asyncio.sleep(0.01)
+        assert len(world.here.stored) == stored
+
+    running(test)
+
+
+def test_the_frames_after_the_first_between_two_turns_share_a_commit() -> None:
+    async def test(world: World) -> None:
+        for number in range(5):
+            last = world.loop.learn(note(str(number)))
+            world.loop.store()
+        assert [len(group) for group in world.here.stored] == [1]
+        await world.loop.durable(last)
+        assert [len(group) for group in world.here.stored] == [1, 4]
+        last = world.loop.learn(note("in the next turn"))
+        world.loop.store()
+        assert world.loop.durable_position == last
+
+    running(test)
+
+
+def test_no_frame_is_stored_here_while_the_thread_empties_the_log() -> None:
+    async def test(world: World) -> None:
+        world.here.is_long = True
+        world.loop.learn(note())
+        world.loop.store()
+        (message,) = world.thread.told
+        assert isinstance(message, EmptyLog)
+        world.here.is_long = False
+        position = world.loop.learn(note("meanwhile"))
+        world.loop.store()
+        await asyncio.sleep(0.01)
+        assert len(world.here.stored) == 1
+        message.emptied()
+        await world.loop.durable(position)
+        assert len(world.here.stored) == 2
+
+    running(test)
+
+
 def test_what_is_learned_while_intents_leave_is_stored_next() -> None:
     async def test(world: World) -> None:
         def answer() -> None:

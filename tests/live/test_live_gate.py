@@ -72,6 +72,76 @@ def test_a_flood_of_prices_between_two_turns_becomes_one_input() -> None:
     running(test)
 
 
+async def settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_prices_of_a_frame_are_looked_at_where_it_ends_and_the_last_of_them_counts() -> None:
+    async def test(world: World) -> None:
+        world.gate.open()
+        await settled()
+        world.gate.begin()
+        world.gate.price("BTCUSDT", 610_000)
+        world.gate.price("BTCUSDT", 610_500)
+        assert world.ticks() == [], "the frame may say more"
+        world.gate.look()
+        assert world.ticks() == [610_500], "and no turn of the loop was waited for"
+
+    running(test)
+
+
+def test_of_the_frames_between_two_turns_the_first_is_looked_at_at_once_and_the_others_together() -> None:
+    async def test(world: World) -> None:
+        told: list[int] = []
+
+        def learn(report: Record) -> int:
+            if isinstance(report, TickReport):
+                told.append(report.price_ticks)
+            gate.learned(report)
+            return 0
+
+        gate = Gate(world.core, learn, lambda: world.now, ("BTCUSDT",))
+        gate.open()
+        await settled()
+        for ticks in (610_000, 610_001, 610_002, 610_003):
+            gate.begin()
+            gate.price("BTCUSDT", ticks)
+            gate.look()
+        assert told == [610_000]
+        await settled()
+        assert set(told) == {610_000, 610_003}, "those between came and went"
+
+    running(test)
+
+
+def test_a_price_that_wakes_nobody_is_not_looked_at_where_its_frame_ends() -> None:
+    async def test(world: World) -> None:
+        world.gate.open()
+        world.gate.price("BTCUSDT", 610_000)
+        await settled()
+        turn, learned = world.gate.turn, len(world.learned)
+        world.gate.begin()
+        world.gate.price("BTCUSDT", 610_001)
+        world.gate.look()
+        assert (world.gate.turn, len(world.learned)) == (turn, learned)
+
+    running(test)
+
+
+def test_the_prices_of_a_frame_that_never_ended_are_looked_at_after_the_next_one() -> None:
+    async def test(world: World) -> None:
+        world.gate.open()
+        await settled()
+        world.gate.begin()
+        world.gate.price("BTCUSDT", 610_000)
+        world.gate.begin()
+        await settled()
+        assert world.ticks() == [610_000]
+
+    running(test)
+
+
 def test_a_price_outside_every_wake_is_no_input() -> None:
     async def test(world: World) -> None:
         world.gate.open()
