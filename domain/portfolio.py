@@ -15,7 +15,6 @@ drawdown limit is reached can be solved for and is part of the wake.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from msgspec import UNSET, UnsetType
@@ -36,7 +35,7 @@ from domain.inputs import (
     TickReport,
     symbol_actor,
 )
-from domain.instrument import PPM, InstrumentListed, ListInstrument, notional, value
+from domain.instrument import InstrumentListed, ListInstrument, notional, value
 from domain.order_events import (
     BalanceCorrected,
     DifferenceFound,
@@ -51,8 +50,8 @@ from domain.order_events import (
     OrderRequested,
     OrderThrottled,
 )
-from domain.orders import BUY, SIGN
 from domain.portfolio_state import PortfolioState, SymbolRisk, equity, evolve, initial, marked
+from domain.pre_trade import Block, block_of, breached_limit, drawdown_floor, pauses_of, stop_price_block
 from domain.record import Record
 from domain.rejection import Refusal, Rejection
 from domain.risk_events import (
@@ -75,119 +74,14 @@ from domain.risk_events import (
     TradingPaused,
     TradingResumed,
 )
-from domain.units import ceil_div, units_text
+from domain.units import ceil_div
 from domain.wake import ASLEEP, Wake
 
 __all__ = ["PortfolioState", "SymbolRisk", "decide", "equity", "evolve", "initial", "route", "wake"]
 
-MINUTE_NS = 60 * 10**9
-
 # --- decide --------------------------------------------------------------------------------------------
 
 Decision = tuple[Record, ...] | Rejection
-Block = tuple[BlockReason, str, int]
-"""Reason, detail and the time at which asking again can help (0: time alone will not)."""
-
-
-def drawdown_floor(high_water: int, limit_ppm: int) -> int:
-    """Highest equity that breaches a drawdown limit: ``(high - equity) / high >= limit``."""
-    return high_water * (PPM - limit_ppm) // PPM
-
-
-def _breach(state: PortfolioState, worth: int) -> BlockReason | None:
-    """The drawdown limit that equity of `worth` breaches, if any: it is at or below the `drawdown_floor`."""
-    session, daily = state.session_drawdown_ppm, state.daily_drawdown_ppm
-    if session and worth * PPM <= state.session_high * (PPM - session):
-        return BlockReason.SESSION_DRAWDOWN
-    if daily and worth * PPM <= state.day_high * (PPM - daily):
-        return BlockReason.DAILY_DRAWDOWN
-    return None
-
-
-def _reduces(risk: SymbolRisk, side: str, lots: int) -> bool:
-    """Whether an order, together with those resting on its side, lowers the holding without flipping it."""
-    resting = risk.resting_buy_lots if side == BUY else risk.resting_sell_lots
-    units = (resting + lots) * risk.instrument.base_per_lot
-    return risk.inventory * SIGN[side] < 0 and units <= abs(risk.inventory)
-
-
-def _velocity_block(state: PortfolioState, now_ns: int) -> Block | None:
-    limit = state.orders_per_minute
-    if not limit or len(state.allowed_at) < limit:
-        return None
-    oldest = state.allowed_at[-limit]
-    if oldest <= now_ns - MINUTE_NS:
-        return None
-    return BlockReason.VELOCITY, f"{limit} orders in the last 60 s", oldest + MINUTE_NS
-
-
-def _stop_price_block(risk: SymbolRisk) -> Block | None:
-    mark = risk.mark_ticks
-    if risk.stop_loss_ticks and mark and mark <= risk.stop_loss_ticks:
-        return BlockReason.STOP_LOSS, f"price {mark}, stop {risk.stop_loss_ticks} ticks", 0
-    if risk.take_profit_ticks and mark >= risk.take_profit_ticks:
-        return BlockReason.TAKE_PROFIT, f"price {mark}, target {risk.take_profit_ticks} ticks", 0
-    return None
-
-
-def _inventory_block(
-    state: PortfolioState, risk: SymbolRisk, side: str, price: int, worth: int
-) -> Block | None:
-    if not state.inventory_max:
-        return None
-    resting = risk.resting_buys if side == BUY else risk.resting_sells
-    held = value(risk.instrument, price, risk.inventory) * SIGN[side]
-    total = held + resting + worth
-    if total <= state.inventory_max:
-        return None
-    show = partial(units_text, decimals=risk.instrument.quote_decimals)
-    parts = f"{show(held)} held + {show(resting)} resting + {show(worth)} ordered"
-    return BlockReason.INVENTORY, f"{parts} > {show(state.inventory_max)} {risk.instrument.quote}", 0
-
-
-def _drawdown_block(state: PortfolioState, risk: SymbolRisk) -> Block | None:
-    if not (state.session_drawdown_ppm or state.daily_drawdown_ppm):
-        return None
-    if not state.session_high:
-        return BlockReason.NO_MARK, "equity was never marked", 0
-    worth = equity(state)
-    reason = _breach(state, worth)
-    if reason is None:
-        return None
-    show = partial(units_text, decimals=risk.instrument.quote_decimals)
-    parts = f"equity {show(worth)}, session high {show(state.session_high)}, day high {show(state.day_high)}"
-    return reason, parts, 0
-
-
-def _pauses(state: PortfolioState, symbol: str) -> tuple[str, ...]:
-    """Reasons for which a symbol is paused, those for all symbols included."""
-    if not state.pauses:
-        return ()
-    return (*state.pauses.get("", ()), *state.pauses.get(symbol, ()))
-
-
-def _block(
-    state: PortfolioState, risk: SymbolRisk, now_ns: int, message: OrderRequested, worth: int
-) -> Block | None:
-    """The first limit an order fails, the order of `BlockReason`."""
-    terms = message.terms
-    reducing = _reduces(risk, terms.side, terms.lots)
-    if reducing and terms.reduce_only:
-        return None  # the way out is never throttled
-    # A halt lets only the way out pass: a grid's own closing order would outlive the stop that follows.
-    if state.halted:
-        return BlockReason.HALTED, state.halted, 0
-    if paused := _pauses(state, terms.symbol):
-        return BlockReason.PAUSED, ", ".join(paused), 0
-    if risk.halted:
-        return BlockReason.SYMBOL_HALTED, terms.symbol, 0
-    if not reducing and (stopped := _stop_price_block(risk)):
-        return stopped
-    if fast := _velocity_block(state, now_ns):
-        return fast
-    if reducing:
-        return None
-    return _inventory_block(state, risk, terms.side, terms.price_ticks, worth) or _drawdown_block(state, risk)
 
 
 def _decide_order(state: PortfolioState, now_ns: int, message: OrderRequested) -> Decision:
@@ -196,7 +90,7 @@ def _decide_order(state: PortfolioState, now_ns: int, message: OrderRequested) -
     if risk is None:
         return Rejection(Refusal.UNKNOWN_SYMBOL, terms.symbol)
     worth = notional(risk.instrument, terms.price_ticks, terms.lots)
-    block = _block(state, risk, now_ns, message, worth)
+    block = block_of(state, risk, now_ns, message, worth)
     if block is None:
         return (OrderAllowed(terms=terms, notional=worth, now_ns=now_ns),)
     reason, detail, retry_at_ns = block
@@ -239,7 +133,7 @@ def _halt_at(state: PortfolioState, worth: int) -> tuple[Record, ...]:
     """
     if state.halted or not state.session_high:
         return ()
-    reason = _breach(state, worth)
+    reason = breached_limit(state, worth)
     return (_halted(state, reason.value, worth),) if reason else ()
 
 
@@ -391,7 +285,7 @@ def _decide_tick(state: PortfolioState, now_ns: int, message: TickReport) -> Dec
     if state.session_high:
         one, held = risk.instrument, risk.inventory
         worth = equity(state) + value(one, price, held) - value(one, risk.mark_ticks, held)
-        breach = _breach(state, worth)
+        breach = breached_limit(state, worth)
         if breach:
             events.append(_halted(state, breach.value, worth))
     return tuple(events)
@@ -450,12 +344,12 @@ def _deploy_block(state: PortfolioState, risk: SymbolRisk, message: DeployGrid) 
     start = message.start
     if state.halted:
         return BlockReason.HALTED, state.halted, 0
-    if not message.replaces and (paused := _pauses(state, start.symbol)):
+    if not message.replaces and (paused := pauses_of(state, start.symbol)):
         return BlockReason.PAUSED, ", ".join(paused), 0
     after = replace(risk, stop_loss_ticks=start.stop_loss_ticks, take_profit_ticks=start.take_profit_ticks)
-    if stopped := _stop_price_block(after):
+    if stopped := stop_price_block(after):
         return stopped
-    breach = _breach(state, equity(state)) if state.session_high else None
+    breach = breached_limit(state, equity(state)) if state.session_high else None
     return (breach, "equity is below the limit", 0) if breach else None
 
 
@@ -483,7 +377,7 @@ def _decide_rebalance(state: PortfolioState, now_ns: int, message: RebalanceGrid
     block: Block | None = None
     if state.halted:
         block = BlockReason.HALTED, state.halted, 0
-    elif paused := _pauses(state, message.symbol):
+    elif paused := pauses_of(state, message.symbol):
         block = BlockReason.PAUSED, ", ".join(paused), 0
     elif risk.halted:
         block = BlockReason.SYMBOL_HALTED, message.symbol, 0

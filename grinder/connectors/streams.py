@@ -8,6 +8,7 @@ meanwhile is the listener's to fetch, which is why every loss of it is told.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -20,6 +21,9 @@ from grinder.connectors.converting import Unreadable
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 30.0
+SPREAD = 0.1
+"""Share of a delay that is drawn: bots an exchange has dropped together do not come back together."""
+
 STEADY_S = 5.0
 """A connection that lasted this long was a success: the next failure waits the first delay again."""
 
@@ -69,6 +73,7 @@ class Stream:
         greet: run after each connection, before the stream counts as up: log in, subscribe.  It may `send`
             and `receive`; an `ExchangeError` or `StreamLost` from it ends the attempt.
         clock: ns.
+        chance: evenly drawn from 0 to 1; spreads the delays before reconnections.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class Stream:
         clock: Callable[[], int],
         greet: Callable[[Stream], Awaitable[None]] | None = None,
         keeping: Keeping | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         self._url = url
@@ -89,6 +95,7 @@ class Stream:
         self._clock = clock
         self._greet = greet
         self._keeping = keeping or Keeping()
+        self._chance = chance
         self._socket: aiohttp.ClientWebSocketResponse[Literal[False]] | None = None
         self._ending: asyncio.Future[str] | None = None
         self._dropped = False
@@ -113,7 +120,7 @@ class Stream:
                     delay = self._keeping.first_delay_s
                 if steady and self._dropped:
                     continue  # renewed on purpose while the exchange was well: no reason to wait
-                await asyncio.sleep(delay)
+                await asyncio.sleep(delay * (1 + SPREAD * (2 * self._chance() - 1)))
                 delay = min(delay * 2, self._keeping.longest_delay_s)
 
     def drop(self, reason: str = "asked for") -> None:

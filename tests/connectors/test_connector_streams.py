@@ -195,6 +195,34 @@ def test_a_connection_the_exchange_ends_is_renewed_with_an_address_asked_for_ane
     asyncio.run(main())
 
 
+def test_delays_before_reconnections_double_and_are_spread_by_a_tenth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+    drawn = iter((0.5, 0.0, 1.0, 0.75, 0.5, 0.5, 0.5))
+
+    async def main() -> None:
+        real = asyncio.sleep
+
+        async def sleep(seconds: float) -> None:
+            waited.append(seconds)
+            await real(0)
+
+        told = Told()
+        keeping = attrs.evolve(QUICK, first_delay_s=1.0, longest_delay_s=8.0, steady_s=60.0)
+        one = stream("http://127.0.0.1:9/nobody", told, keeping, chance=lambda: next(drawn))
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        running = asyncio.create_task(one.run())
+        while len(waited) < 5:
+            await real(0.001)
+        running.cancel()
+        await asyncio.wait((running,))
+        monkeypatch.undo()
+
+    asyncio.run(main())
+    assert waited[:5] == pytest.approx([1.0, 1.8, 4.4, 8.4, 8.0])
+
+
 def test_a_silent_connection_is_renewed() -> None:
     async def handle(socket: web.WebSocketResponse) -> None:
         await socket.receive()

@@ -24,9 +24,9 @@ from domain.portfolio import (
     PortfolioState,
     SymbolHalted,
     TradingHalted,
-    drawdown_floor,
     equity,
 )
+from domain.pre_trade import drawdown_floor
 from domain.record import Record
 from domain.rejection import Refusal, Rejection
 
