@@ -39,7 +39,8 @@ async def balances_match_the_exchange(scene: Scene) -> None:
 
 
 async def quotes_arrive(scene: Scene) -> None:
-    """A change of the quotes reaches the listener, and a fresh decoder reads the same from the frames."""
+    """A change of the quotes reaches the listener, which is told where each frame ends, and a fresh decoder
+    reads the same from the frames."""
     bid, ask = scene.stage.price_ticks + 1, scene.stage.price_ticks + SPREAD + 2
     async with scene.listening() as heard:
         await scene.stage.quote(bid, ask)
@@ -49,7 +50,8 @@ async def quotes_arrive(scene: Scene) -> None:
             return bool(quotes) and (quotes[-1].bid_ticks, quotes[-1].ask_ticks) == (bid, ask)
 
         await eventually(seen, "the last quote is the market's")
-        frames, signals = list(heard.frames), list(heard.signals)
+        frames, signals, ended = list(heard.frames), list(heard.signals), list(heard.ended)
+    expect(ended == [stream for stream, _, _ in frames], "it is not told where each frame ends")
     if frames:
         decoder = scene.connector.decoder()
         again = [one for stream, frame, at in frames for one in decoder.decode(stream, frame, at)]

@@ -109,6 +109,7 @@ class Heard:
     def __init__(self) -> None:
         self.frames: list[tuple[str, bytes, int]] = []
         self.signals: list[Signal] = []
+        self.ended: list[str] = []
         self.up: dict[str, bool] = {}
         self.ups = 0
 
@@ -122,6 +123,7 @@ class Heard:
 
     def frame_end(self, stream: str) -> None:
         """It meant nothing more."""
+        self.ended.append(stream)
 
     def stream_up(self, stream: str) -> None:
         """A stream is up."""
