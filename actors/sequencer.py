@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from types import TracebackType
 from typing import Any
 
 import pykka
@@ -58,6 +59,15 @@ class SequencedActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self.on_start()
+
+    def on_failure(
+        self,
+        exception_type: type[BaseException] | None,
+        exception_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        error = exception_value or RuntimeError("unknown failure")
+        raise CoreFailure(self.stream, error) from error
 
 
 class Sequencer:
@@ -106,9 +116,12 @@ class Sequencer:
                     actor.on_receive(message)
                 else:
                     actor._handle_receive(message)
-            except Exception as error:
-                actor._handle_failure(*sys.exc_info())
-                raise CoreFailure(actor.stream, error) from error
+            except Exception:
+                # As pykka does where nobody waits for a reply.
+                failure = sys.exc_info()
+                actor._handle_failure(*failure)
+                actor.on_failure(*failure)
+                raise
             delivered += 1
         return delivered
 

@@ -182,8 +182,8 @@ class TemplateConnector:
     async def listen(self, listener: Listener) -> None:
         """Run one `grinder.connectors.streams.Stream` for each connection in a task group.
 
-        A stream greets (logs in, subscribes) and waits for every confirmation before it counts as up.  It tells
-        the listener each frame, what it meant, and where it ends: only there are its prices looked at.
+        A stream greets (logs in, subscribes) and waits for every confirmation before it counts as up.  It
+        tells each frame, what it meant, and where it ends: only there are its prices looked at.
         """
         _missing()
 

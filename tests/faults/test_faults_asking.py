@@ -17,7 +17,7 @@ def test_asking_a_core_actor_fails_at_once_and_says_why(name: str) -> None:
     message = (0, ResumeTrading(reason="test", symbol="", operator="test"))
     for block in (True, False):
         with pytest.raises(NotImplementedError, match="core actors tell; a reply would be"):
-            core._refs[name].ask(message, block=block)
+            core._actors[name].actor_ref.ask(message, block=block)
     core.sequencer.run()
     assert core.position == position, "nothing of it was handled"
 
@@ -25,7 +25,7 @@ def test_asking_a_core_actor_fails_at_once_and_says_why(name: str) -> None:
 @pytest.mark.parametrize("name", ["account", "portfolio", "clock", "symbol/BTCUSDT"])
 def test_a_proxy_of_a_core_actor_asks_and_fails_as_well(name: str) -> None:
     with pytest.raises(NotImplementedError, match="core actors tell"):
-        opened_core()._refs[name].proxy().state.get(timeout=1)
+        opened_core()._actors[name].actor_ref.proxy().state.get(timeout=1)
 
 
 def asks(source: str) -> list[int]:
@@ -63,4 +63,4 @@ def test_the_only_actor_that_is_asked_is_the_journals_which_asks_nobody() -> Non
         if isinstance(node, ast.ClassDef) and node.name == "WriterActor"
     )
     assert asks(ast.unparse(actor)) == []
-    assert not [name for name in files_with("._refs") if name != "actors/core.py"], "nobody reaches for one"
+    assert files_with("actor_ref") == {"actors/sequencer.py"}, "nobody reaches for one to ask"
