@@ -63,4 +63,5 @@ def test_the_only_actor_that_is_asked_is_the_journals_which_asks_nobody() -> Non
         if isinstance(node, ast.ClassDef) and node.name == "WriterActor"
     )
     assert asks(ast.unparse(actor)) == []
-    assert files_with("actor_ref") == {"actors/sequencer.py"}, "nobody reaches for one to ask"
+    edges = {"grinder/observation/alerts.py", "grinder/tape/writer.py"}  # each tells itself
+    assert files_with("actor_ref") == {"actors/sequencer.py"} | edges, "nobody reaches for a core actor"
