@@ -55,6 +55,7 @@ class _Inbox:
 class SequencedActor(pykka.Actor):
     """A pykka actor without a thread; `Sequencer.actor_base` binds it to a sequencer."""
 
+    sequencer: Sequencer
     stream: str
 
     def _start_actor_loop(self) -> None:
@@ -67,7 +68,8 @@ class SequencedActor(pykka.Actor):
         traceback: TracebackType | None,
     ) -> None:
         error = exception_value or RuntimeError("unknown failure")
-        raise CoreFailure(self.stream, error) from error
+        self.sequencer.failure = CoreFailure(self.stream, error)
+        raise self.sequencer.failure from error
 
 
 class Sequencer:
@@ -76,11 +78,13 @@ class Sequencer:
     Attributes:
         put: queues a message for an adopted actor: ``put((actor, message))``.  What `actor_ref.tell` comes
             to, for whoever holds the actor itself.
+        failure: what broke the core, raised again whenever it is asked to go on.
     """
 
     def __init__(self) -> None:
         self._queue: Queue = deque()
         self.put = self._queue.append
+        self.failure: BaseException | None = None
         self.actor_base = self._make_actor_base()
 
     def _make_actor_base(self) -> type[SequencedActor]:
@@ -97,15 +101,18 @@ class Sequencer:
             def _create_future() -> Any:
                 raise NotImplementedError("core actors tell; a reply would be an unrecorded input")
 
+        Bound.sequencer = self
         return Bound
 
     def run(self) -> int:
         """Deliver messages until none is left; returns how many were delivered.
 
         Raises:
-            CoreFailure: an actor raised while handling a message.
-            BaseException: an interruption (Ctrl-C) fell into an actor; the core must not be used again.
+            CoreFailure: an actor raised while handling a message, now or before.
+            BaseException: an interruption (Ctrl-C) fell into an actor, now or before.
         """
+        if self.failure is not None:
+            raise self.failure
         take = self._queue.popleft
         delivered = 0
         while self._queue:
@@ -121,6 +128,9 @@ class Sequencer:
                 failure = sys.exc_info()
                 actor._handle_failure(*failure)
                 actor.on_failure(*failure)
+                raise
+            except BaseException as interruption:
+                self.failure = interruption  # the message is half handled
                 raise
             delivered += 1
         return delivered

@@ -88,6 +88,27 @@ def test_a_failing_actor_stops_the_core_and_is_named() -> None:
     assert log == [("symbol/BAD", "break")]
 
 
+@pytest.mark.parametrize("error", [LookupError("a rule is broken"), KeyboardInterrupt()])
+def test_a_core_that_was_broken_stays_so_and_delivers_nothing_more(error: BaseException) -> None:
+    sequencer = Sequencer()
+    heard: list[tuple[str, ...]] = []
+
+    class Breaks(sequencer.actor_base):  # type: ignore[misc,name-defined]
+        def on_receive(self, message: tuple[str, ...]) -> None:
+            heard.append(message)
+            raise error
+
+    actor = Breaks()
+    sequencer.adopt(actor, "account")
+    for message in (("first",), ("second",)):
+        sequencer.put((actor, message))
+    expected = CoreFailure if isinstance(error, Exception) else KeyboardInterrupt
+    for _ in range(3):
+        with pytest.raises(expected):
+            sequencer.run()
+    assert heard == [("first",)]
+
+
 def test_an_actor_is_told_and_never_asked() -> None:
     sequencer = Sequencer()
     actor = player(sequencer, "a", [], {})
