@@ -106,7 +106,6 @@ class _Sequence:
         if self._tracing is not None:
             loop_core.after_learn.append(self._tracing.learned)
         loop_core.after_learn.append(lambda one: run.noted.learned(one, run.core.now_ns))
-        loop_core.after_learn.append(watching.learned)
         tally = ErrorTally(run.clock, run.learn_soon, watching.notify, run.pace)
         # Before trading, orders an earlier process left open are not errors of this one.
         loop_core.after_learn.append(lambda one: tally.learned(one) if run.phase == TRADING else None)

@@ -15,7 +15,6 @@ from typing import Any
 from actors.records import new_row
 from domain.inputs import TapeSegmentReport
 from domain.portfolio_state import PortfolioState, equity
-from domain.record import Record
 from grinder.ledger.reading import connect
 from grinder.live.life import TRADING, Life
 from grinder.live.listening import NoTape, Tape
@@ -131,9 +130,6 @@ class Watching:
         with closing(connect(ledger)) as connection:
             found = connection.execute(_SUMMED_ROWS.format(marks), topics)
             self.records.restore(map(new_row, found))
-
-    def learned(self, report: Record) -> None:
-        """An input went by."""
 
     def group_stored(self, records: int, seconds: float) -> None:
         """A group became durable."""

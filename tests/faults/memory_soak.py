@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,11 @@ class Sampler:
 
     def watch(self, run: LiveRun) -> None:
         self.run = run
-        run.watching.learned = self._after(run.watching.learned)  # type: ignore[method-assign]
+        run.learn = self._after(run.learn)  # type: ignore[method-assign]
 
-    def _after(self, learned: Any) -> Any:
-        def looked(report: Record) -> None:
-            learned(report)
+    def _after(self, learn: Callable[[Record], int]) -> Callable[[Record], int]:
+        def looked(report: Record) -> int:
+            position = learn(report)
             self.inputs += 1
             assert self.run is not None
             now = self.run.clock()
@@ -76,6 +77,7 @@ class Sampler:
             if now >= self.next_ns and feed is not None and not feed.done():
                 self.next_ns = now + 3_600 * 10**9 // SAMPLES_PER_HOUR
                 self.points.append((now / 3.6e12, self.inputs, resident_mb()))
+            return position
 
         return looked
 

@@ -238,8 +238,14 @@ def test_a_run_whose_disk_fails_to_sync_stops_at_once_and_sends_nothing_more(
             submit(intent, now_ns)
 
         run.submit = watched  # type: ignore[method-assign]
-        told = run.watching.learned
-        run.watching.learned = lambda report: (learned.append(disk.failed), told(report))[1]  # type: ignore[method-assign]
+        learn = run.learn
+
+        def noted(report: Record) -> int:
+            position = learn(report)
+            learned.append(disk.failed)
+            return position
+
+        run.learn = noted  # type: ignore[method-assign]
 
     monkeypatch.setattr("grinder.ledger.recorder.LedgerRecorder.append_rows", append_rows)
     assert played(tmp_path / "run", during) is ExitStatus.NOT_STORED
