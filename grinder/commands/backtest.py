@@ -24,6 +24,7 @@ from grinder.collecting import rare_collections
 from grinder.config import Config, config_as_dict
 from grinder.data import DataArgument, InstrumentScale, load
 from grinder.errors import DataError
+from grinder.inspection.lookup import catch_up
 from grinder.interruption import Interruption
 from grinder.ledger.lock import WriterLock
 from grinder.log import logger
@@ -187,6 +188,7 @@ def backtest(
     note = {"records": outcome.records, "resumed": outcome.resumed_records, "head": outcome.head}
     logger().info("run durable", run=str(out), **note)
     update(folder.path, progress=lambda done: progress("projections", done, outcome.records))
+    catch_up(folder.path, lambda done, total: progress("lookup", done, total))
     projected = perf_counter()
     return BacktestResult(
         run=str(out),

@@ -25,6 +25,7 @@ from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress, scales_of
 from grinder.config import Config, config_as_dict
 from grinder.errors import ExitStatus, LedgerError, UserError
+from grinder.inspection.lookup import catch_up
 from grinder.inspection.records import when
 from grinder.interruption import Interruption
 from grinder.ledger.lock import WriterLock
@@ -167,6 +168,7 @@ def fork(
         same = row_at(connection, done.records)
         identical = same is not None and same.chain.hex() == done.head
     update(out, progress=lambda at_record: progress("projections", at_record, done.records))
+    catch_up(out, lambda at_record, total: progress("lookup", at_record, total))
     totals = summary(out)
     notes = [*plan.notes, *producer.notes]
     return {

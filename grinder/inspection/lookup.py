@@ -17,6 +17,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -89,6 +90,16 @@ _SCAN = "SELECT rowid, originator_id, topic, state FROM stored_events WHERE rowi
 
 Told = Callable[[int, int], None]
 """Called with (records read, records there are)."""
+
+
+def catch_up(run: Path, told: Told | None = None) -> None:
+    """Bring the lookup of a run up to date, so that the first question need not.
+
+    Raises:
+        LedgerError: there is no ledger, or it cannot be read.
+    """
+    with Records(run) as records:
+        Lookup(records, told).close()
 
 
 class Lookup:

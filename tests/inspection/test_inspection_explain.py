@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_ledgers import copy_run
 from stories import answered, branches, called, of_type, process, with_tape
 
 from actors.core import Core
@@ -112,6 +113,21 @@ def test_an_unknown_outcome_is_explained_as_such(story: Path) -> None:
         story, "SELECT state ->> '$.client_order_id' FROM stored_events WHERE topic = 'NoAnswerReport/1'"
     )
     assert "unknown: the exchange did not answer" in called("explain", story, order).stdout
+
+
+def test_after_a_backtest_the_first_question_need_not_look_through_the_ledger(
+    capped: Path, tmp_path: Path
+) -> None:
+    run = copy_run(capped, tmp_path / "run")
+    with Records(run) as records:
+        lookup = Lookup(records)
+        assert lookup.made_now == 0
+        assert lookup.mentions(column(run, "SELECT state ->> '$.client_order_id' FROM stored_events"
+                                           " WHERE topic = 'FillReport/1'")[0])  # fmt: skip
+        lookup.close()
+    (run / FILE).unlink()
+    with Records(run) as records:
+        assert Lookup(records).made_now == records.head(), "it is a cache"
 
 
 def test_a_blocked_order_shows_the_limits_and_the_one_that_failed(capped: Path) -> None:
