@@ -25,6 +25,7 @@ from domain.record import Record
 from grinder.collecting import rare_collections
 from grinder.ledger.quick import store_on
 from grinder.ledger.recorder import open_application
+from grinder.live.awake import awake
 from grinder.live.clock import RealClock
 from grinder.live.core_loop import CoreLoop
 from grinder.live.gate import Gate
@@ -203,22 +204,31 @@ async def _quotes(gate: Gate, loop: CoreLoop, timer: Timer, symbols: list[str], 
         loop.store()
 
 
+def _at(rate: int, folder: Path, name: str) -> dict[str, Any]:
+    timer = Timer()
+    for number in range(ROUNDS):
+        with rare_collections():  # as a run's process does
+            asyncio.run(measure(folder / f"{name}-{number}.db", rate, timer))
+    return {
+        "orders": len(timer.handed),
+        "decided": percentiles(timer.decided),
+        "handed_over": percentiles(timer.handed),
+        "behind": percentiles(timer.lag_ns),
+    }
+
+
 def run(path: Path | None) -> dict[str, Any]:
     """Percentiles in microseconds: quote to decided, quote to handed to the session, and how late quotes
-    were let in (a queue that grows would show there)."""
+    were let in (a queue that grows would show there); as a run is set up by default, and kept awake."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         figures: dict[str, Any] = {"fsync": raw_fsync(folder)}
         for rate in RATES:
-            timer = Timer()
-            for number in range(ROUNDS):
-                with rare_collections():  # as a run's process does
-                    asyncio.run(measure(folder / f"{rate}-{number}.db", rate, timer))
-            figures[f"at_{rate}_per_s"] = {
-                "orders": len(timer.handed),
-                "decided": percentiles(timer.decided),
-                "handed_over": percentiles(timer.handed),
-                "behind": percentiles(timer.lag_ns),
-            }
+            figures[f"at_{rate}_per_s"] = _at(rate, folder, f"{rate}")
+        with awake(True) as kept:
+            if kept:
+                figures["kept_awake"] = {
+                    f"at_{rate}_per_s": _at(rate, folder, f"awake-{rate}") for rate in RATES
+                }
     figures["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     return figures

@@ -102,6 +102,14 @@ class Live:
             at_most=1_000_000,
         ),
     )
+    keep_awake: bool = field(
+        default=False,
+        metadata=about(
+            "Keep the processors from sleeping, so that orders leave sooner; it costs power, and needs leave"
+            " to write to /dev/cpu_dma_latency.",
+            example=False,
+        ),
+    )
 
 
 @frozen(kw_only=True)

@@ -71,6 +71,7 @@ live:
   request_window_seconds: 10
   drain_seconds: 5             # how long a stop waits for what is under way
   disk_free_mb: 256            # with less room no new order leaves
+  keep_awake: false            # keep the processors from sleeping: orders leave sooner, it costs power
 
 observe:
   metrics_port: 0              # port on 127.0.0.1 for /metrics, /livez, /readyz; 0 is none

@@ -29,6 +29,7 @@ from grinder.ledger.head import require_kept_head
 from grinder.ledger.lock import WriterLock
 from grinder.ledger.reading import is_begun
 from grinder.live.accounts import ExchangeAccount, PaperAccount, TradingAccount, load_playback
+from grinder.live.awake import awake
 from grinder.live.clock import Clock, FastLoop, LoopClock, RealClock
 from grinder.live.deployed import deployed
 from grinder.live.feeds import parse_feed
@@ -171,6 +172,7 @@ def run_process(path: Path, *, supervised: bool) -> ExitStatus:
         speed = speed_of(spec)
         fast = is_played(spec)
         with (
+            awake(spec.config.live.keep_awake),
             rare_collections(),
             asyncio.Runner(loop_factory=(lambda: FastLoop(speed)) if fast else None) as runner,
         ):
