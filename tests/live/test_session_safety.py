@@ -260,35 +260,6 @@ def test_the_fifth_failure_in_a_row_opens_the_circuit_and_the_fourth_does_not() 
     play(story)
 
 
-def test_while_the_circuit_is_open_cancels_and_the_switch_leave_and_nothing_is_read() -> None:
-    async def story(rig: Rig) -> None:
-        await rig.start(levels=2)
-        rig.exchange.asked.clear()
-        for _ in range(5):
-            rig.session.wire.failed("time", Unavailable("503"))
-        await asyncio.sleep(9)
-        assert {what for _, what, _ in rig.exchange.asked} == {"cancel", "dead_man"}
-        assert not rig.exchange.resting()
-        await asyncio.sleep(3)
-        assert "open_orders" in {what for _, what, _ in rig.exchange.asked}, "it is tried again"
-        assert rig.session.circuit.state == "closed"
-
-    play(story, dead_man_s=6, fills_every_s=1, reconcile_every_s=2, stuck_every_s=1, clock_every_s=1)
-
-
-def test_a_session_that_ends_while_the_circuit_is_open_still_sees_what_is_left() -> None:
-    async def story(rig: Rig) -> None:
-        await rig.start(levels=2)
-        for _ in range(5):
-            rig.session.wire.failed("time", Unavailable("503"))
-        rig.exchange.asked.clear()
-        assert await rig.session.cancel_working() == ()
-        assert "open_orders" in {what for _, what, _ in rig.exchange.asked}
-        assert not rig.exchange.resting()
-
-    play(story)
-
-
 def test_the_wait_before_the_next_try_doubles_up_to_thirty_two_times() -> None:
     assert [cool_down_s(10.0, trips) for trips in range(1, 9)] == [10, 20, 40, 80, 160, 320, 320, 320]
 

@@ -2,8 +2,8 @@
 
 Law: the switch is armed before the first order and refreshed well before it fires; it is disarmed only when
 nothing works any more, when orders are to be kept, or before maintenance that would make it fire.  Failures
-in a row open the circuit: from then on only cancels and the switch leave, and only a reading request that
-succeeds after the cool-down closes it.  A symbol without quotes takes no orders, and soon has none.
+in a row open the circuit, and only a reading request that succeeds closes it.  A symbol without quotes takes
+no orders, and soon has none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from grinder.live.session.pausing import (
     Pauses,
 )
 from grinder.live.session.settings import NS
-from grinder.live.session.wire import GUARD, MAINTENANCE, STOPPING, Wire
+from grinder.live.session.wire import GUARD, MAINTENANCE, Wire
 
 _MOST_DOUBLINGS = 5
 _FORGIVEN_S = 600.0
@@ -29,6 +29,9 @@ _REASONS = (MAINTENANCE, AUTHENTICATION, CIRCUIT_OPEN)
 
 MOST_FAILURES = 2
 """So many refreshings in a row that failed are told."""
+
+STOPPING = "stopping"
+"""Why orders are given back while the session ends."""
 
 
 def cool_down_s(first_s: float, trips: int) -> float:
@@ -156,7 +159,6 @@ class Circuit:
         elif self.wire.failures >= self.wire.settings.breaker_failures:
             text = f"{self.wire.failures} requests in a row failed, the last with {error}"
             if self._open(CIRCUIT_OPEN, text, "WARNING"):
-                self.wire.resting = True
                 self.cancel_working("", CIRCUIT_OPEN)
 
     def resume_probing(self) -> None:
@@ -202,13 +204,12 @@ class Circuit:
                 cool = cool_down_s(wire.settings.breaker_cool_s, self.trips)
                 free_in_s = (wire.free_at_ns() - wire.clock()) / NS
                 await asyncio.sleep(max(cool, min(free_in_s, 3_600.0)))
-                self._asking, wire.resting = True, False
+                self._asking = True
                 try:
                     await wire.read("open_orders", wire.connector.open_orders)
                     if await self.reconcile():
                         break
                 except ExchangeError:
-                    wire.resting = self.pauses.active(CIRCUIT_OPEN)
                     continue
                 finally:
                     self._asking = False

@@ -20,14 +20,14 @@ from domain.record import Record
 from grinder.live.session.backfilling import Backfilling
 from grinder.live.session.cancelling import Cancelling
 from grinder.live.session.checking import ClockCheck, RulesCheck, StuckCheck
-from grinder.live.session.guarding import Circuit, DataAge, DeadMan
+from grinder.live.session.guarding import STOPPING, Circuit, DataAge, DeadMan
 from grinder.live.session.merging import STREAM, Merger
 from grinder.live.session.pausing import OWN, Pauses
 from grinder.live.session.placing import Placing
 from grinder.live.session.reconciling import OPERATOR, PERIODIC, RECONNECT, START, Reconciled, Reconciling
 from grinder.live.session.resolving import Resolving
 from grinder.live.session.settings import NS, SessionSettings
-from grinder.live.session.wire import MAINTENANCE, STOPPING, Wire
+from grinder.live.session.wire import MAINTENANCE, Wire
 from grinder.observation.alerts import Notify
 
 _DATA_AGE_EVERY_S = 5.0

@@ -42,9 +42,6 @@ PLACE, CANCEL, READ, GUARD = "place", "cancel", "read", "guard"
 MAINTENANCE = "maintenance"
 """The word, and our code, for an exchange that is closed for work on it."""
 
-STOPPING = "stopping"
-"""Why orders are given back while the session ends."""
-
 
 def changed(record: R, **fields: Any) -> R:
     """A record that differs from another in a few fields."""
@@ -84,8 +81,6 @@ class Wire:
         self.banned_until_ns = 0
         self.failures = 0
         """Requests in a row whose outcome is unknown or that found nobody."""
-        self.resting = False
-        """The exchange has failed too often: until it is tried again, nothing is read from it either."""
         self.on_failure: Callable[[ExchangeError], None] = lambda error: None
         self.on_success: Callable[[], None] = lambda: None
         self.on_error: Callable[[str, ExchangeError], None] = lambda what, error: None
@@ -155,8 +150,6 @@ class Wire:
             return "rate_limited"
         if kind == PLACE and self._refusing:
             return next(iter(self._refusing))
-        if kind == READ and self.resting and STOPPING not in self._refusing:
-            return "circuit_open"
         return ""
 
     def free_at_ns(self) -> int:
