@@ -2,8 +2,9 @@
 
 Law: the switch is armed before the first order and refreshed well before it fires; it is disarmed only when
 nothing works any more, when orders are to be kept, or before maintenance that would make it fire.  Failures
-in a row open the circuit, and only a reading request that succeeds closes it.  A symbol without quotes takes
-no orders, and soon has none.
+in a row open the circuit, and only a reading request that succeeds closes it; other reading goes on, because
+what ends on the exchange meanwhile has to be learned of.  A symbol without quotes takes no orders, and soon
+has none.
 """
 
 from __future__ import annotations
