@@ -1,7 +1,7 @@
-"""Bringing views and lookup up to date in a process of its own, so that a server goes on answering meanwhile.
+"""Bringing views up to date in a process of its own, so that a server goes on answering meanwhile.
 
-Law: the process makes caches of the ledger and nothing else; whoever started it reads in the views themselves
-how far it has come.
+Law: the process does what `grinder.views.store.update` does and nothing else; whoever started it reads in the
+views themselves how far it has come.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from grinder.errors import UserError
-from grinder.inspection.lookup import catch_up
 from grinder.views.store import update
 
 FAR: Final = 20_000
@@ -48,7 +47,6 @@ def main(run_folder: Path) -> int:
     os.nice(_NICE)
     try:
         update(run_folder)
-        catch_up(run_folder)  # what is asked next may be why
     except UserError:
         return 1  # who asks for the views next is told why
     return 0

@@ -150,10 +150,12 @@ def test_a_second_signal_does_not_wait_for_orders(tmp_path: Path) -> None:
     write_config(tmp_path / "grinder.yaml", fills={"order_latency_ms": 3_600_000})
     with paper(tmp_path, feed="generated:7@1000") as running:
         wait_for(lambda: status_of(run).get("phase") in ("starting", "trading"), why="a process")
+        began = time.monotonic()
         running.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         running.process.send_signal(signal.SIGINT)
         code, _, err = running.ended(15)
+        assert time.monotonic() - began < 12
         assert code in (ExitStatus.DONE, ExitStatus.ORDERS_LEFT), err.decode()[-2000:]
 
 

@@ -58,7 +58,7 @@ def test_a_fast_loop_sleeps_a_second_in_a_fraction_of_one() -> None:
     with asyncio.Runner(loop_factory=lambda: FastLoop(1000)) as runner:
         now_ns, took_s = runner.run(main())
     assert now_ns >= 150 * NS
-    assert 0.09 < took_s < 50
+    assert 0.09 < took_s < 1.0
     assert (now_ns / NS - 50) / 1000 <= took_s, "a thousand of its seconds take one"
 
 

@@ -199,7 +199,7 @@ def test_a_run_that_ends_is_told_from_one_that_hangs(run: Path, tmp_path: Path) 
                     found = await web.get("/api/status")
                     if found.json["as_of"]["stale"]:
                         break
-                assert time.monotonic() - began < 60
+                assert time.monotonic() - began < 15
                 assert found.json["as_of"]["stale"], "it runs and does not answer"
                 assert found.json["live"] is None
                 assert (await web.get("/ready")).status == 503
