@@ -1,8 +1,8 @@
 """Everything the core can learn: commands from the operator, facts from the market, the clock and exchanges.
 
 Law: an input is recorded before anything is decided from it, and nothing else is ever learned.  Facts from
-outside are called reports until an actor accepts them.  `STREAM` says which input stream a class belongs to,
-`targets` which actors receive it.
+outside are called reports until an actor accepts them; those no actor needs are in `domain.notes`.  `STREAM`
+says which input stream a class belongs to, `targets` which actors receive it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from domain.grids.spec import GridSpec
 from domain.instrument import ListInstrument
+from domain.notes import NOTES
 from domain.record import Record, record
 
 ACCOUNT = "account"
@@ -401,45 +402,6 @@ class ReconciliationReport(Record):
     positions: tuple[tuple[str, int], ...]
     in_flight: bool
 
-
-# --- notes: facts for whoever reads the ledger; no actor decides anything from them ---------------------
-
-
-@record("RunReport/1")
-class RunReport(Record):
-    """A process began, stopped trading or ended: ``started``, ``ready``, ``stopping`` or ``stopped``.
-
-    ``forked``: from here on settings are changed (`detail`), and the history is one that did not happen.
-    """
-
-    phase: str
-    mode: str
-    program: str
-    detail: str
-
-
-@record("StreamReport/1")
-class StreamReport(Record):
-    """What happened to a stream: ``up``, ``down``, ``gap`` or ``stale``."""
-
-    stream: str
-    state: str
-    detail: str
-
-
-@record("TapeSegmentReport/1")
-class TapeSegmentReport(Record):
-    """A segment of the tape was sealed; `sha256` is of the file as it is on disk."""
-
-    name: str
-    sha256: str
-    frames: int
-    bytes: int
-    first_ns: int
-    last_ns: int
-
-
-NOTES: tuple[type[Record], ...] = (RunReport, StreamReport, TapeSegmentReport)
 
 EXCHANGE_REPORTS: tuple[type[Record], ...] = (
     OrderAcceptedReport,

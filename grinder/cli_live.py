@@ -101,13 +101,48 @@ def run(
     _supervise(specs, as_json)
 
 
+@main.command()
+@RUN
+@click.option("--node", default="standby", show_default=True, help="Name of this process among the run's.")
+@JSON
+@guarded
+def standby(run: Path, node: str, as_json: bool) -> None:
+    """Follow a run's ledger, and take the run over when its process dies, hangs or is unwell.
+
+    Ends with Ctrl-C, and when the run is stopped in order; `grinder failover` lets it take over now.
+    """
+    from grinder.commands.standby import standing_by
+
+    _supervise_until_ended(*standing_by(run, node, verbose=_is_verbose()), as_json)
+
+
+@main.command()
+@RUN
+@JSON
+@guarded
+def failover(run: Path, as_json: bool) -> None:
+    """Let a standby take a running bot over; its orders are cancelled and placed anew by the other process."""
+    from grinder.commands import control
+
+    found = control.command(run, "failover")
+    _told(found, as_json, f"{found['node']} takes over")
+
+
+def _is_verbose() -> bool:
+    return bool(click.get_current_context().find_root().obj)
+
+
 def _supervise(specs: Sequence[Any], as_json: bool) -> None:
     """Keep runs up until all have ended, show them, and end with the worst of their statuses."""
     from grinder.commands import paper as starting
+
+    _supervise_until_ended(*starting.supervised(specs, verbose=_is_verbose()), as_json)
+
+
+def _supervise_until_ended(supervisor: Any, alerts: Any, as_json: bool) -> None:
+    from grinder.commands import paper as starting
     from grinder.commands.screen import Screen
 
-    verbose = bool(click.get_current_context().find_root().obj)
-    supervisor, alerts = starting.supervised(specs, verbose=verbose)
     try:
         with Screen(supervisor.bots, quiet=as_json) as screen:
             status = supervisor.run(screen.look)

@@ -31,6 +31,8 @@ class ExitStatus(IntEnum):
     """A run kept failing and stays down; its orders were cancelled as far as the exchange answered."""
     EXCHANGE = 9
     """The exchange could not be reached, or did not answer as it must; trying again may help."""
+    STOOD_DOWN = 10
+    """Another process of the run has taken over; this one may stand by."""
 
 
 class UserError(Exception):

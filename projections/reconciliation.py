@@ -5,7 +5,7 @@ Law: an observation and its differences stay as they were seen; a later correcti
 
 from __future__ import annotations
 
-from domain.inputs import StreamReport, TapeSegmentReport
+from domain.notes import StreamReport, TapeSegmentReport
 from domain.order_events import AccountReconciled, DifferenceFound, OrphanCancelSubmitted
 from projections.record import Handlers, LedgerRecord, dispatch
 from projections.view import INT, TEXT, Row, Table, View

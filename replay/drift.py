@@ -25,8 +25,9 @@ from typing import Any
 import attrs
 
 from domain.clock import DayStarted
-from domain.inputs import ClockReport, OpenAccount, RunReport, StreamReport, TickReport
+from domain.inputs import ClockReport, OpenAccount, TickReport
 from domain.instrument import Instrument, InstrumentListed
+from domain.notes import RunReport, StreamReport
 from domain.order_events import FundingPaid, OrderFilled, OrderRequested, OrderSubmitted
 from domain.orders import MARKET, NO_LEVEL
 from domain.risk_events import EquityMarked, HoldingCorrected, InventoryChanged, PortfolioOpened, SymbolHalted

@@ -26,12 +26,12 @@ from domain.inputs import (
     PORTFOLIO,
     ChangeLimits,
     ResumeTrading,
-    RunReport,
     StartGrid,
     StopGrid,
     symbol_actor,
 )
 from domain.instrument import LINEAR, Instrument, ListInstrument
+from domain.notes import RunReport
 from domain.order_events import CancelSubmitted, OrderSubmitted
 from domain.orders import ENDED, OrderStatus
 from domain.record import Record

@@ -18,6 +18,7 @@ from rich.text import Text
 from grinder.errors import UserError
 from grinder.live.asking import ask
 from grinder.show import out, pairs
+from grinder.standby.beats import STANDBY
 from grinder.supervisor.bot import Bot
 
 EVERY_S = 0.25
@@ -79,6 +80,9 @@ def asked(folder: Path) -> dict[str, Any]:
 
 def line(bot: Bot, found: dict[str, Any]) -> str:
     """One bot in one line."""
+    if bot.health.get("phase") == STANDBY:
+        holder = (found.get("lease") or {}).get("node", "nobody")
+        return f"{bot.name}: stands by; {holder} trades"
     if not found:
         return f"{bot.name}: {bot.state}"
     prices = ", ".join(f"{symbol} {one.get('price')}" for symbol, one in found["symbols"].items())

@@ -37,6 +37,7 @@ REASONS: dict[str, str] = {
     "RATE_BUDGET": "our own budget of requests is used up for now",
     "SUSPENDED": "the exchange takes no orders from us until then",
     "requested": "we asked the exchange to cancel it",
+    "failover": "the process that took over cancelled what the one before had left",
     "absent": "the exchange was shown not to hold it",
     "expired": "it expired on the exchange",
 }
@@ -322,6 +323,8 @@ _WORDS: dict[str, Callable[[Scales, Any], str]] = {
     "ExposureReleased": _exposure,
     "DifferenceFound": _difference,
     "RunReport": _run,
+    "HandOver": lambda to, e: f"{e.operator} lets {e.node} take the run over",
+    "FailoverReport": lambda to, e: f"{e.node} takes over (epoch {e.epoch}), {e.step}: {e.reason}",
     "OrderCancelledReport": lambda to, e: f"the exchange ended the order: {reason_in_words(e.reason)}",
     "NoAnswerReport": lambda to, e: (
         "the exchange did not answer in time: whether it has the order is unknown"

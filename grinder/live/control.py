@@ -21,7 +21,7 @@ from grinder.errors import UserError
 from grinder.files import OWNER_ONLY
 from grinder.ledger.writer import JournalFailed
 from grinder.live.errors import REASON as ERRORS
-from grinder.live.places import address_file, socket_path, write_private
+from grinder.live.places import address_file, read_json, socket_path, write_private
 
 OPERATOR = "operator"
 
@@ -75,6 +75,9 @@ class Controlled(Protocol):
     def request_stop(self, orders: str) -> None:
         """End the run: `orders` is one of `STOPS`."""
 
+    async def hand_over(self, operator: str) -> dict[str, Any]:
+        """Let a standby take the run over; which one, and the position of the command."""
+
     async def differences(self, symbol: str) -> list[CorrectBalance]:
         """What would make the books of a symbol agree with the exchange, asked now."""
 
@@ -120,6 +123,7 @@ class ControlServer:
                 web.post("/deploy", self._deploy),
                 web.post("/deploy/preview", self._preview),
                 web.post("/rebalance", self._rebalance),
+                web.post("/failover", self._failover),
             ]
         )
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
@@ -134,12 +138,18 @@ class ControlServer:
         write_private(address_file(self._folder), {"socket": str(self.path), "process": os.getpid()})
 
     async def close(self) -> None:
-        """Close the socket; the address goes first, so that nobody finds a dead one."""
-        address_file(self._folder).unlink(missing_ok=True)
+        """Close the socket; the address goes first, so that nobody finds a dead one.
+
+        A process that was taken over from leaves both to the one that has put its own there.
+        """
+        ours = read_json(address_file(self._folder)).get("process") == os.getpid()
+        if ours:
+            address_file(self._folder).unlink(missing_ok=True)
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
-        self.path.unlink(missing_ok=True)
+        if ours:
+            self.path.unlink(missing_ok=True)
 
     # --- questions -------------------------------------------------------------------------------------
 
@@ -205,6 +215,9 @@ class ControlServer:
         symbol = self._symbol(asked)
         symbols = (symbol,) if symbol else self._run.symbols
         return web.json_response(await self._run.grids.rebalance(symbols, operator_of(asked)))
+
+    async def _failover(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(await self._run.hand_over(operator_of(await _body(request))))
 
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)

@@ -61,7 +61,7 @@ class CoreLoop:
     """Lets a core learn on the loop's thread and hands its intents to a session once they are durable.
 
     Attributes:
-        durable_position: position of the last record known to be on disk.
+        durable_position, durable_chain: position and chain of the last record known to be on disk.
         after_learn: called after every input, on the loop.
         measured: told what a group took: records, seconds from handing over to durable.
         decided: told how long the core took over an input, ns.
@@ -93,7 +93,8 @@ class CoreLoop:
         self._under_way: list[tuple[Record, int, int]] | None = None
         self._handed_over = 0.0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self.durable_position = core.position
+        self.durable_position, self.durable_chain = core.position, core.chain
+        self._chain_under_way = core.chain
         self.after_learn: list[Callable[[Record], None]] = []
         self.measured: Callable[[int, float], None] = lambda records, seconds: None
         self.decided: Callable[[int], None] = lambda duration_ns: None
@@ -169,6 +170,7 @@ class CoreLoop:
     def _take(self) -> list[LedgerRow]:
         """The records of the next group, which is under way from now on."""
         rows, self._journal.rows = self._journal.rows, []
+        self._chain_under_way = rows[-1].chain
         self._under_way, self._intents = self._intents, []
         self._handed_over = time.perf_counter()
         return rows
@@ -226,7 +228,7 @@ class CoreLoop:
 
     def _on_stored(self, position: int) -> None:
         records = position - self.durable_position
-        self.durable_position = position
+        self.durable_position, self.durable_chain = position, self._chain_under_way
         intents, self._under_way = self._under_way, None
         seconds = time.perf_counter() - self._handed_over
         if self._here is not None and self._here.was_stored(records, seconds):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from actors.ports import Connector, ExchangeError, OrderRef, RateLimited
+from actors.ports import Connector, ExchangeError
 from domain.instrument import LINEAR, SPOT, Instrument
 from domain.units import fixed_text
 from grinder.config import Config, InstrumentKind
@@ -21,68 +21,15 @@ from grinder.errors import EnvironmentFault, ExitStatus, UserError
 from grinder.ledger.lock import LOCKED, WriterLock
 from grinder.live.accounts import endpoint_of, symbols_of
 from grinder.live.clock import RealClock
-from grinder.live.process import credentials_for
+from grinder.live.process import credentials_for, node_of
 from grinder.live.spec import PAPER, RunSpec, read_spec
+from grinder.live.sweeping import BETWEEN_S, LONGEST_S, cancel_ours
 from grinder.log import configure, logger
 from grinder.run_folder import RunFolder
-
-LONGEST_S = 100.0
-"""It is tried for this long; the supervisor waits a little longer."""
-
-BETWEEN_S = 1.0
+from grinder.standby.sight import holder_alive
 
 PRICE_DECIMALS, BASE_DECIMALS = 12, 8
 """Finer than the steps of any exchange: each of its orders can be read, whatever its rules are now."""
-
-
-async def cancel_ours(
-    connector: Connector, ledger_id: str, between_s: float = BETWEEN_S, longest_s: float = LONGEST_S
-) -> int:
-    """Cancel every open order whose id begins with a ledger's; how many are left, 0 once none is listed.
-
-    Raises:
-        ExchangeError: the exchange never answered.
-    """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + longest_s
-    left = -1
-    failure: ExchangeError | None = None
-    while True:
-        wait_s = between_s
-        try:
-            left = await _cancel_listed(connector, ledger_id)
-            if not left:
-                return 0
-        except RateLimited as error:
-            failure, wait_s = error, max(between_s, error.retry_after_s)
-        except ExchangeError as error:
-            failure = error
-        if loop.time() + wait_s >= until:
-            break
-        await asyncio.sleep(wait_s)
-    if left < 0 and failure is not None:
-        raise failure
-    return left
-
-
-async def _cancel_listed(connector: Connector, ledger_id: str) -> int:
-    """Ask for the open orders and cancel ours; how many of ours were listed."""
-    found = await connector.open_orders()
-    ours = [one for one in found if one.client_order_id.startswith(ledger_id)]
-    step = max(1, connector.capabilities.cancel_batch)
-    for symbol in sorted({one.symbol for one in ours}):
-        refs = [
-            OrderRef(
-                client_order_id=one.client_order_id,
-                exchange_order_id=one.exchange_order_id,
-                symbol=one.symbol,
-            )
-            for one in ours
-            if one.symbol == symbol
-        ]
-        for at in range(0, len(refs), step):
-            await connector.cancel(refs[at : at + step])
-    return len(ours)
 
 
 def finest_instruments(config: Config) -> dict[str, Instrument]:
@@ -158,8 +105,12 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m grinder.live.emergency FOLDER``; returns the exit status."""
+    """``python -m grinder.live.emergency FOLDER [--node NAME]``; returns the exit status.
+
+    Where another node of the run trades, its orders are its own and nothing is to be done.
+    """
     configure(False, as_json=False)
+    node = node_of(arguments)
     folder = RunFolder(Path(arguments[0]))
     try:
         spec = read_spec(folder)
@@ -168,6 +119,10 @@ def main(arguments: list[str]) -> int:
         with alone(folder.path):
             return int(asyncio.run(_main(spec)))
     except UserError as error:
+        holder = holder_alive(folder.path)
+        if error.code == LOCKED and holder not in ("", node):
+            logger().warning("another process of the run trades; its orders are its own", node=holder)
+            return int(ExitStatus.DONE)
         sys.stderr.write(f"error: {error.render()}\n")
         return int(error.status)
 

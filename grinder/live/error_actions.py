@@ -14,7 +14,8 @@ from collections.abc import Callable
 import attrs
 
 from actors.ports import ExchangeError, OutcomeUnknown, Unavailable
-from domain.inputs import HaltTrading, PauseTrading, ResumeTrading, StreamReport
+from domain.inputs import HaltTrading, PauseTrading, ResumeTrading
+from domain.notes import StreamReport
 from domain.record import Record
 from grinder.live.clock import NS, Clock
 from grinder.live.errors import MOST, REASON, WHO, WINDOW_NS

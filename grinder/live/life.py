@@ -37,6 +37,7 @@ from grinder.live.session import LiveSession
 from grinder.live.spec import RunSpec
 from grinder.log import logger
 from grinder.run_folder import RunFolder
+from grinder.standby.tenure import Tenure
 
 LOOK_BACK_NS = 600 * NS
 
@@ -49,10 +50,12 @@ class Stop:
 
     Attributes:
         orders: ``cancel``, ``keep-orders`` or ``flatten``.
+        heir: the node that is to take over; empty when the run itself ends.
         hurried: set by a second request: wait for nothing any more.
     """
 
     orders: str = "cancel"
+    heir: str = ""
     hurried: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     def hurry(self) -> None:
@@ -73,6 +76,7 @@ class Life:
         known_ns: the ledger holds every execution up to here.
         ending: set once the run is to end; stop_request: how.
         broken: what made it end at once, without a graceful stop.
+        tenure: of the lease that lets it trade; None where a run needs none.
         tasks: what runs beside the core, by name.
 
     The parts without a value here are there once the start has come to them.
@@ -102,6 +106,7 @@ class Life:
         self.ending = asyncio.Event()
         self.stop_request = Stop()
         self.broken: BaseException | None = None
+        self.tenure: Tenure | None = None
         self.noted = Noted()
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.loop_core: CoreLoop
@@ -185,12 +190,17 @@ class Life:
 
     # --- the end ---------------------------------------------------------------------------------------
 
-    def request_stop(self, orders: str) -> None:
-        """End the run, doing with its orders as asked; asked twice, it ends without waiting for them."""
+    def request_stop(self, orders: str, heir: str = "") -> None:
+        """End the run, doing with its orders as asked; asked twice, it ends without waiting for them.
+
+        Args:
+            heir: the node that goes on with it; empty when nobody is to.
+        """
         if self.ending.is_set():
             self.stop_request.hurry()
             return
         self.stop_request.orders = orders
+        self.stop_request.heir = heir
         self.ending.set()
 
     def breaks(self, failure: BaseException) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import attrs
 
-from domain.inputs import FillReport, ReconciliationReport, StreamReport
+from domain.inputs import FillReport, ReconciliationReport
+from domain.notes import StreamReport
 from domain.record import Record
 
 

@@ -21,6 +21,9 @@ from grinder.run_folder import RunFolder
 
 LONGEST_ADDRESS = 100
 
+MAIN = "main"
+"""Name of the process that `grinder run` starts, among those of a run; standbys have others."""
+
 
 def socket_path(folder: Path) -> Path:
     """Path of a run's control socket: in the folder if that is short, in a private one if not.
@@ -49,9 +52,14 @@ def address_file(folder: Path) -> Path:
     return folder / "control.json"
 
 
-def supervisor_file(folder: Path) -> Path:
-    """What the supervisor has to remember over its own restart."""
-    return folder / "supervisor.json"
+def supervisor_file(folder: Path, node: str = MAIN) -> Path:
+    """What the supervisor of a node has to remember over its own restart."""
+    return folder / ("supervisor.json" if node == MAIN else f"supervisor-{node}.json")
+
+
+def supervisor_lock(folder: Path, node: str = MAIN) -> Path:
+    """What one supervisor of a node at a time holds."""
+    return supervisor_file(folder, node).with_suffix(".lock")
 
 
 def write_private(path: Path, content: dict[str, Any]) -> None:

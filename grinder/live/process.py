@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,8 +32,10 @@ from grinder.live.accounts import ExchangeAccount, PaperAccount, TradingAccount,
 from grinder.live.awake import awake
 from grinder.live.clock import Clock, FastLoop, LoopClock, RealClock
 from grinder.live.deployed import deployed
+from grinder.live.failing_over import heir_of
 from grinder.live.feeds import parse_feed
 from grinder.live.patience import speed_of
+from grinder.live.places import MAIN
 from grinder.live.rebuild import Rebuilt, rebuild
 from grinder.live.run import LiveRun
 from grinder.live.spec import LIVE, PAPER, TESTNET, RunSpec, read_spec
@@ -41,6 +43,9 @@ from grinder.live.watching import Watching
 from grinder.log import configure, keep_in_file, logger
 from grinder.run_folder import RunFolder
 from grinder.secrets import Credentials, account_name, look_up, refuse_test_key, require
+from grinder.standby.lease import GAVE_UP, LeaseLost
+from grinder.standby.tenure import Tenure
+from grinder.standby.waiting import RunEnded, take_or_stand_by
 
 OF_RISK = (PORTFOLIO,)
 """Actors after whose failure a run is not started again by itself."""
@@ -87,6 +92,7 @@ async def _main(
     rebuilt: Rebuilt | None,
     credentials: Credentials | None,
     supervised: bool,
+    tenure: Tenure | None = None,
 ) -> ExitStatus:
     loop = asyncio.get_running_loop()
     last_ns = rebuilt.last_ns if rebuilt else 0
@@ -104,11 +110,11 @@ async def _main(
         assert credentials is not None
         clock = RealClock(last_ns)
         account = ExchangeAccount(spec, credentials, clock)
-    run = LiveRun(folder, spec, rebuilt, account, clock, watching)
+    run = LiveRun(folder, spec, rebuilt, account, clock, watching, tenure)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, run.request_stop, "cancel")
     if supervised:
-        _end_with_supervisor(loop, lambda: run.request_stop("cancel"))
+        _end_with_supervisor(loop, lambda: run.request_stop("cancel", heir_of(run)))
     loop.set_exception_handler(_told_of_failures(run))
     return await run.main()
 
@@ -151,8 +157,12 @@ def _key_held(spec: RunSpec) -> Iterator[Credentials | None]:
         yield credentials
 
 
-def run_process(path: Path, *, supervised: bool) -> ExitStatus:
+def run_process(path: Path, *, supervised: bool, node: str = MAIN, standby: bool = False) -> ExitStatus:
     """Run what a folder's manifest says until it ends.
+
+    Args:
+        node: name of this process among those of the run.
+        standby: follow the ledger and take over when there is reason to.
 
     Raises:
         UserError: it cannot be started, or must not go on.
@@ -163,11 +173,42 @@ def run_process(path: Path, *, supervised: bool) -> ExitStatus:
     if spec.config.observe.log_file:
         log_to(folder.path / spec.config.observe.log_file)
     warn_of_engine()
-    with WriterLock(folder.path), _key_held(spec) as credentials:
-        begun = folder.ledger.exists() and is_begun(folder.ledger)
-        if not begun:
-            require_kept_head(folder.ledger)  # an empty file in place of a ledger is no new ledger
-        rebuilt = rebuild(folder.ledger) if begun else None
+    if spec.mode == PAPER:  # its exchange dies with its process: nobody could take it over
+        with WriterLock(folder.path):
+            return _traded(folder, spec, None, supervised, rebuilt=None)
+    try:
+        taken = take_or_stand_by(folder, node, standby=standby, supervised=supervised)
+    except RunEnded as ended:
+        return ended.status
+    with taken.lock:
+        tenure = Tenure(path, taken.lease, taken.failover)
+        try:
+            return _traded(folder, spec, tenure, supervised, rebuilt=taken.rebuilt)
+        except LeaseLost:
+            return ExitStatus.STOOD_DOWN
+        except (CoreFailure, UserError) as failure:
+            if _is_final(failure):
+                tenure.end(GAVE_UP)
+            raise
+
+
+def _traded(
+    folder: RunFolder, spec: RunSpec, tenure: Tenure | None, supervised: bool, *, rebuilt: Rebuilt | None
+) -> ExitStatus:
+    """Trade until the end, with the ledger's lock held.
+
+    Args:
+        tenure: of the lease; None where the run needs none.
+        rebuilt: the core after the ledger's last record, from who has followed it.
+
+    Raises:
+        UserError, CoreFailure: as `run_process`.
+        LeaseLost: another process has taken over.
+    """
+    with _key_held(spec) as credentials:
+        if rebuilt is None:
+            with tenure.kept_while_starting() if tenure else nullcontext():
+                rebuilt = _rebuilt(folder)
         spec = attrs.evolve(spec, config=deployed(spec.config, folder.ledger))
         speed = speed_of(spec)
         fast = is_played(spec)
@@ -176,7 +217,22 @@ def run_process(path: Path, *, supervised: bool) -> ExitStatus:
             rare_collections(),
             asyncio.Runner(loop_factory=(lambda: FastLoop(speed)) if fast else None) as runner,
         ):
-            return runner.run(_main(folder, spec, rebuilt, credentials, supervised))
+            return runner.run(_main(folder, spec, rebuilt, credentials, supervised, tenure))
+
+
+def _rebuilt(folder: RunFolder) -> Rebuilt | None:
+    """The core as the ledger left it; None when the ledger has not begun."""
+    if folder.ledger.exists() and is_begun(folder.ledger):
+        return rebuild(folder.ledger)
+    require_kept_head(folder.ledger)  # an empty file in place of a ledger is no new ledger
+    return None
+
+
+def _is_final(failure: CoreFailure | UserError) -> bool:
+    """Whether no process of the run is to go on after this."""
+    if isinstance(failure, CoreFailure):
+        return failure.stream in OF_RISK
+    return failure.status in (ExitStatus.DIVERGED, ExitStatus.DAMAGED)
 
 
 def log_to(file: Path) -> None:
@@ -196,12 +252,28 @@ def log_to(file: Path) -> None:
         ) from error
 
 
+def node_of(arguments: list[str]) -> str:
+    """The node that a process is told to be."""
+    return arguments[arguments.index("--node") + 1] if "--node" in arguments else MAIN
+
+
 def main(arguments: list[str]) -> int:
-    """``python -m grinder.live.process FOLDER [--supervised] [--verbose]``; returns the exit status."""
+    """``python -m grinder.live.process FOLDER [--supervised] [--verbose] [--node NAME] [--standby]``.
+
+    Returns:
+        The exit status.
+    """
     configure("--verbose" in arguments, as_json=False)
     path = Path(arguments[0])
     try:
-        status = int(run_process(path, supervised=KEEP_STDIN in arguments))
+        status = int(
+            run_process(
+                path,
+                supervised=KEEP_STDIN in arguments,
+                node=node_of(arguments),
+                standby="--standby" in arguments,
+            )
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # a late signal must not change the status
         return status

@@ -16,6 +16,7 @@ from grinder.live.accounts import TradingAccount
 from grinder.live.clock import Clock
 from grinder.live.correcting import corrections
 from grinder.live.deploying import GridCommands
+from grinder.live.failing_over import hand_over
 from grinder.live.life import Life
 from grinder.live.rebuild import Rebuilt
 from grinder.live.spec import RunSpec
@@ -24,6 +25,7 @@ from grinder.live.status import run_status
 from grinder.live.stopping import stop
 from grinder.live.watching import Watching
 from grinder.run_folder import RunFolder
+from grinder.standby.tenure import Tenure
 
 
 class LiveRun(Life):
@@ -37,8 +39,10 @@ class LiveRun(Life):
         account: TradingAccount,
         clock: Clock,
         watching: Watching,
+        tenure: Tenure | None = None,
     ) -> None:
         super().__init__(folder, spec, rebuilt, account, clock, watching.broke)
+        self.tenure = tenure
         self.watching = watching
         self.grids = GridCommands(self)
 
@@ -73,6 +77,10 @@ class LiveRun(Life):
         if seen is None:
             return []
         return corrections(self.books(), seen, symbol, self.gate.prices.get(symbol, 0))
+
+    async def hand_over(self, operator: str) -> dict[str, Any]:
+        """Let a standby take over."""
+        return await hand_over(self, operator)
 
     def status(self) -> dict[str, Any]:
         """Everything there is to see."""

@@ -14,7 +14,8 @@ import attrs
 from pykka import ActorRef
 
 from actors.ports import Connector, ExchangeError
-from domain.inputs import OpenAccount, ResumeTrading, RunReport
+from domain.inputs import OpenAccount, ResumeTrading
+from domain.notes import RunReport
 from grinder import __version__
 from grinder.ledger.quick import store_on
 from grinder.ledger.reading import first_time_ns
@@ -28,6 +29,7 @@ from grinder.live.disk import REASON as DISK_FULL
 from grinder.live.disk import DiskWatch
 from grinder.live.error_actions import CONNECTION, ErrorActions
 from grinder.live.errors import ErrorTally
+from grinder.live.failing_over import Takeover, keep_lease
 from grinder.live.gate import Gate
 from grinder.live.life import TRADING, Life
 from grinder.live.listening import Dispatcher
@@ -69,6 +71,7 @@ class _Sequence:
         self._connector: Connector
         self._session: LiveSession
         self._tracing: Tracing | None = None
+        self._takeover = Takeover(run, watching)
 
     def steps(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
         """Their names and what they do, in order."""
@@ -79,6 +82,7 @@ class _Sequence:
             ("books", self._books),
             ("session", self._open_session),
             ("key", self._run.account.judge),
+            ("leftovers", lambda: self._takeover.cancel(self._connector, self._session)),
             ("streams", self._streams),
             ("reconcile", self._reconcile),
             ("trade", self._trade),
@@ -120,7 +124,10 @@ class _Sequence:
         gate.flushing = lambda now_ns, turn: watching.looked(now_ns, turn, run.core.position)
         if run.resumed:
             watching.restore(path)
+        if run.tenure is not None:
+            run.run_beside("lease", lambda: keep_lease(run, watching))
         await self._report("started", f"resumed {run.resumed} records" if run.resumed else "new ledger")
+        await self._takeover.leased()
         run.disk.look()
 
     def _errors(self) -> None:
@@ -177,6 +184,8 @@ class _Sequence:
             run.errors.alert,
             inherited=self._inherited,
         )
+        if run.tenure is not None:
+            session.wire.may_send = run.tenure.holds
         session.wire.on_error = self._request_failed
         session.wire.on_success = run.errors.answered
         run.loop_core.after_learn.append(session.learned)
@@ -212,6 +221,7 @@ class _Sequence:
     async def _reconcile(self) -> None:
         done = await self._session.reconcile("start")
         logger().info("reconciled", open_orders=done.open_orders, differences=list(done.differences))
+        await self._takeover.synchronised(len(done.differences))
 
     # --- trading ---------------------------------------------------------------------------------------
 
@@ -228,6 +238,7 @@ class _Sequence:
         run.phase = TRADING
         await self._report("ready", "")
         run.gate.open()
+        await self._takeover.activated()
 
     async def _keep_in_touch(self) -> None:
         """See at least every twenty seconds whether the exchange answers."""

@@ -16,6 +16,7 @@ from domain.instrument import Instrument
 from domain.orders import ENDED, OrderStatus
 from domain.portfolio_state import PortfolioState, equity
 from domain.units import fixed_text, units_text
+from grinder.live.failing_over import lease_status
 from grinder.live.life import Life
 
 
@@ -38,6 +39,7 @@ def run_status(run: Life) -> dict[str, Any]:
         "streams": dict(run.noted.streams),
         "dead_man_seconds": run.spec.config.live.dead_man_seconds if dead_man else 0,
         "disk_low": run.disk.is_low,
+        "lease": lease_status(run),
         "errors": run.errors.counts(),
         **core_status(run.core, run.gate.prices, run.gate.quotes, run.gate.received_ns),
     }

@@ -16,17 +16,20 @@ from actors.ports import ExchangeError
 from actors.sequencer import CoreFailure
 from domain.account_state import AccountState
 from domain.grid_state import GridStatus
-from domain.inputs import PauseTrading, RunReport, StopGrid, TakeCheckpoint
+from domain.inputs import PauseTrading, StopGrid, TakeCheckpoint
+from domain.notes import RunReport
 from domain.orders import ENDED
 from domain.record import Record
 from grinder import __version__
 from grinder.errors import ExitStatus
-from grinder.ledger.recorder import checkpoint
+from grinder.ledger.recorder import FencedError, checkpoint
 from grinder.ledger.writer import JournalFailed, advice
 from grinder.live.life import STOPPED, STOPPING, Life
 from grinder.live.watching import Watching
 from grinder.log import logger
 from grinder.observation.alerts import Alert
+from grinder.standby.lease import HANDED_OVER, LeaseLost
+from grinder.standby.lease import STOPPED as RUN_STOPPED
 
 FLATTEN_S = 30.0
 
@@ -42,6 +45,7 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
     Raises:
         BaseException: what broke the run, after everything was released.
     """
+    asked = run.ending.is_set()  # or the start failed, and another process tries again
     run.phase = STOPPING
     run.ending.set()
     has_ledger = run.writer is not None
@@ -62,6 +66,8 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
     _release(run)
     run.phase = STOPPED
     if run.broken is not None:
+        if run.tenure is not None and fenced(run.broken):
+            return ExitStatus.STOOD_DOWN
         if isinstance(run.broken, CoreFailure):
             raise run.broken
         if not run.journal_failed():
@@ -69,7 +75,22 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
         logger().critical("the ledger could not be written", reason=str(run.broken), fix=advice(run.broken))
         return ExitStatus.NOT_STORED
     logger().info("SHUTDOWN_COMPLETE", orders_left=left)
+    if run.tenure is not None and asked:
+        heir = run.stop_request.heir
+        run.tenure.end(HANDED_OVER if heir else RUN_STOPPED, heir)
+        if heir:
+            return ExitStatus.STOOD_DOWN
     return ExitStatus.ORDERS_LEFT if left else ExitStatus.DONE
+
+
+def fenced(failure: BaseException) -> bool:
+    """Whether a run ended because another process has taken it over."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, (LeaseLost, FencedError)):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 async def _step(name: str, work: Awaitable[object], longest_s: float | None = None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.records import new_row
-from domain.inputs import TapeSegmentReport
+from domain.notes import TapeSegmentReport
 from domain.portfolio_state import PortfolioState, equity
 from grinder.ledger.reading import connect
 from grinder.live.life import TRADING, Life

@@ -17,10 +17,9 @@ from domain.inputs import (
     OrphanOrderReport,
     RateLimitReport,
     ReconciliationReport,
-    StreamReport,
-    TapeSegmentReport,
 )
 from domain.instrument import InstrumentListed
+from domain.notes import StreamReport, TapeSegmentReport
 from domain.order_events import (
     DifferenceFound,
     FundingPaid,

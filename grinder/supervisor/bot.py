@@ -17,9 +17,14 @@ from typing import Any
 
 from grinder.errors import ExitStatus, UserError
 from grinder.live.asking import ask
-from grinder.live.places import supervisor_file
+from grinder.live.places import MAIN, supervisor_file
 from grinder.log import logger
+from grinder.standby.beats import STANDBY, age_ns, read_beat
+from grinder.standby.processes import boot_id, boot_ns
+from grinder.standby.sight import holder_alive
 from grinder.supervisor.backoff import BackOff
+
+NS = 10**9
 
 POLL_S = 0.05
 HEARTBEAT_S = 1.0
@@ -62,9 +67,10 @@ def command_of(folder: Path, module: str, *extra: str) -> list[str]:
 
 
 class Bot:
-    """One run, kept up by a thread of its own.
+    """One process of a run, kept up by a thread of its own.
 
     Attributes:
+        node: name of the process among those of the run.
         status: how it ended for good; None while it is under way.
         state: ``starting``, ``running``, ``waiting``, ``down`` or ``ended``.
     """
@@ -81,21 +87,23 @@ class Bot:
         emergency: Sequence[str] | None = None,
         silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
+        node: str = MAIN,
     ) -> None:
         self.name = name
+        self.node = node
         self.folder = folder
         self.status: int | None = None
         self.state = "starting"
-        self.back_off = BackOff.load(supervisor_file(folder))
+        self.back_off = BackOff.load(supervisor_file(folder, node))
         self.health: dict[str, Any] = {}
         self._dead_man_s = dead_man_s
         self._tell = tell
         self._silent_s = silent_s
         self._clock = clock
         self._command = list(
-            command or command_of(folder, "grinder.live.process", "--supervised", *arguments)
+            command or command_of(folder, "grinder.live.process", "--supervised", "--node", node, *arguments)
         )
-        self._emergency = list(emergency or command_of(folder, "grinder.live.emergency"))
+        self._emergency = list(emergency or command_of(folder, "grinder.live.emergency", "--node", node))
         self._process: subprocess.Popen[bytes] | None = None
         self._stops = 0
         self._wake = threading.Event()
@@ -175,8 +183,11 @@ class Bot:
             if self._answers():
                 answered = time.monotonic()
                 self.state = "running"
-                if self.health.get("phase") == "trading":  # it has taken over what was left of its orders
+                # It has taken over what was left of its orders, or another process of the run has.
+                if self.health.get("phase") == "trading":
                     self._down_since, self._cancelled, self._traded = None, False, True
+                elif self.health.get("phase") == STANDBY:
+                    self._down_since, self._cancelled, self._traded = None, False, False
             elif now - answered > (self._silent_s if self.state == "running" else STARTING_S):
                 self._tell("CRITICAL", "process_hung", f"{self.name} does not answer and is ended")
                 process.kill()
@@ -185,11 +196,22 @@ class Bot:
         return process.wait()
 
     def _answers(self) -> bool:
+        if self._stands_by():
+            self.health = {"phase": STANDBY}
+            return True
         try:
             self.health = ask(self.folder, "/healthz", timeout_s=min(HEARTBEAT_TIMEOUT_S, self._silent_s))
         except UserError:
             return False
         return True
+
+    def _stands_by(self) -> bool:
+        """Whether the process follows the ledger, and said so just now."""
+        beat = read_beat(self.folder, self.node)
+        if beat is None or beat.role != STANDBY or beat.process.number != self.process_id:
+            return False
+        age = age_ns(beat, boot_id(), boot_ns())
+        return age is not None and age <= self._silent_s * NS
 
     def _after(self, code: int, ran_s: float) -> None:
         """What follows from the end of a process."""
@@ -200,6 +222,9 @@ class Bot:
         if code in CANNOT_GO_ON:
             kind, why = CANNOT_GO_ON[ExitStatus(code)]
             self.status = code
+            if holder := holder_alive(self.folder):
+                self._tell("CRITICAL", "standby_lost", f"{self.name}: {why}; {holder} trades on without it")
+                return
             self._tell("CRITICAL", kind, f"{self.name}: {why}; it stays down, its orders are cancelled")
             self._cancel_all(why)
         elif code in FINAL:
@@ -209,6 +234,8 @@ class Bot:
                 text = f"{self.name} went down and cannot start again: {what}; its orders are cancelled"
                 self._tell("CRITICAL", "cannot_start", text)
                 self._cancel_all(f"it cannot start again: {what}")
+        elif code == ExitStatus.STOOD_DOWN and not self._stops:
+            self._tell("WARNING", "stood_down", f"{self.name}: another process has taken over; it stands by")
         elif self._stops:
             self.status = code if code > 0 else int(ExitStatus.ORDERS_LEFT)
             if code < 0 or alone:

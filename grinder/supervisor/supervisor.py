@@ -17,17 +17,18 @@ from typing import Any
 
 from grinder.errors import ExitStatus
 from grinder.ledger.lock import WriterLock
+from grinder.live.places import MAIN, supervisor_lock
 from grinder.supervisor.bot import Bot
 
 LOOK_S = 0.1
 
 
 class SupervisorLock(WriterLock):
-    """Holds a run folder for one supervisor."""
+    """Holds a node of a run for one supervisor."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node: str = MAIN) -> None:
         super().__init__(folder)
-        self.path = folder / "supervisor.lock"
+        self.path = supervisor_lock(folder, node)
 
 
 class Supervisor:
@@ -48,7 +49,7 @@ class Supervisor:
         """
         with ExitStack() as held:
             for bot in self.bots:
-                held.enter_context(SupervisorLock(bot.folder))
+                held.enter_context(SupervisorLock(bot.folder, bot.node))
             before = self._catch_signals()
             try:
                 for bot in self.bots:

@@ -17,8 +17,8 @@ import attrs
 
 from actors.ports import Connector, Decoder, Signal
 from domain.codec import decode
-from domain.inputs import RunReport, TapeSegmentReport
 from domain.instrument import Instrument
+from domain.notes import RunReport, TapeSegmentReport
 from grinder.collecting import rare_collections
 from grinder.commands.backtest import Progress
 from grinder.ledger.faults import readable

@@ -22,8 +22,16 @@ from actors.ports import Decoder, SnapshotStatus
 from actors.records import LedgerRow
 from domain.account_state import AccountState
 from domain.codec import decode, encode
-from domain.inputs import ACCOUNT, ClockReport, FillReport, FundingReport, OpenAccount, RunReport, TickReport
+from domain.inputs import (
+    ACCOUNT,
+    ClockReport,
+    FillReport,
+    FundingReport,
+    OpenAccount,
+    TickReport,
+)
 from domain.instrument import ListInstrument
+from domain.notes import RunReport
 from domain.record import Record
 from grinder.live.gate import Gate
 from grinder.live.listening import Dispatcher, NoTape

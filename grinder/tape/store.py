@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from domain.inputs import TapeSegmentReport
+from domain.notes import TapeSegmentReport
 from grinder.log import logger
 from grinder.observation.alerts import NS
 from grinder.tape.layout import (

@@ -13,17 +13,16 @@ from typing import Any
 from actors.core import Core
 from actors.journal import Journal
 from domain.inputs import (
-    NOTES,
     STREAM,
     OpenAccount,
     OpenPortfolio,
-    RunReport,
     SetRequestBudget,
     StartClock,
     StartGrid,
     TickReport,
 )
 from domain.instrument import Instrument, ListInstrument
+from domain.notes import NOTES, RunReport
 from domain.record import Record
 from grinder import __version__
 from grinder.commands.backtest import Progress

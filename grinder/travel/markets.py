@@ -16,8 +16,8 @@ import numpy as np
 
 from actors.ports import Quote, Signal, Trade
 from domain.codec import decode
-from domain.inputs import TapeSegmentReport
 from domain.instrument import Instrument
+from domain.notes import TapeSegmentReport
 from grinder.commands.backtest import load_markets
 from grinder.config import Config
 from grinder.data import DataArgument, parse_data_argument

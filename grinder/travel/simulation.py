@@ -14,7 +14,8 @@ from typing import Any
 from actors.core import Core
 from actors.journal import Journal
 from domain.account_state import AccountState
-from domain.inputs import RunReport, TakeCheckpoint
+from domain.inputs import TakeCheckpoint
+from domain.notes import RunReport
 from domain.record import Record
 from grinder import __version__
 from grinder.config import Config

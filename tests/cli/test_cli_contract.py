@@ -113,6 +113,7 @@ def test_exit_statuses_are_what_was_published() -> None:
         "NOT_STORED": 7,
         "GAVE_UP": 8,
         "EXCHANGE": 9,
+        "STOOD_DOWN": 10,
     }
 
 

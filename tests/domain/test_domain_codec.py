@@ -18,7 +18,8 @@ from worlds import QUICK, World, bounded
 
 from domain import codec
 from domain.codec import UnknownTopicError, decode, encode, state_hash
-from domain.inputs import NOTES, STREAM, HaltTrading, TickReport, targets
+from domain.inputs import STREAM, HaltTrading, TickReport, targets
+from domain.notes import NOTES
 from domain.record import TOPICS, Record, record, value_or
 
 

@@ -19,9 +19,9 @@ from domain.inputs import (
     OrderAcceptedReport,
     OrderRejectedReport,
     PauseTrading,
-    RunReport,
     TickReport,
 )
+from domain.notes import RunReport
 from domain.record import Record
 from grinder.cli import main
 from grinder.tape.layout import Frame, Header, block_of, line_of, segment_name

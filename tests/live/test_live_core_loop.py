@@ -15,7 +15,8 @@ from live_runs import opened_core, opening_commands
 import actors.core
 from actors.core import Core
 from actors.journal import MemoryJournal
-from domain.inputs import RunReport, TickReport
+from domain.inputs import TickReport
+from domain.notes import RunReport
 from domain.order_events import OrderSubmitted
 from domain.record import Record
 from grinder.ledger.reading import connect, rows

@@ -15,7 +15,8 @@ from live_runs import opened_core, opening_commands
 from actors.core import Core
 from actors.journal import MemoryJournal
 from actors.records import LedgerRow
-from domain.inputs import RunReport, TickReport
+from domain.inputs import TickReport
+from domain.notes import RunReport
 from domain.record import Record
 from grinder.ledger import log_file
 from grinder.ledger.head import read_head

@@ -15,14 +15,8 @@ from actors.core import Core
 from actors.journal import MemoryJournal
 from actors.ports import OrderRefused, RateLimited, Unavailable
 from actors.records import GENESIS
-from domain.inputs import (
-    HaltTrading,
-    OrderRejectedReport,
-    PauseTrading,
-    ResumeTrading,
-    RunReport,
-    StreamReport,
-)
+from domain.inputs import HaltTrading, OrderRejectedReport, PauseTrading, ResumeTrading
+from domain.notes import RunReport, StreamReport
 from domain.record import Record
 from grinder.ledger.recorder import open_writer
 from grinder.ledger.writer import LedgerJournal

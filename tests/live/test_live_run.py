@@ -16,7 +16,8 @@ from live_runs import SETTINGS
 
 from actors.sequencer import CoreFailure
 from domain import symbol as symbol_rules
-from domain.inputs import NoAnswerReport, OrderRejectedReport, PauseTrading, RunReport, TickReport
+from domain.inputs import NoAnswerReport, OrderRejectedReport, PauseTrading, TickReport
+from domain.notes import RunReport
 from domain.record import Record
 from grinder.config import load_config
 from grinder.errors import ExitStatus
@@ -196,7 +197,7 @@ def test_a_failing_risk_actor_ends_the_process_with_the_status_after_which_nobod
 ) -> None:
     from grinder.live import process
 
-    def failing(path: Path, *, supervised: bool) -> ExitStatus:
+    def failing(path: Path, **_: Any) -> ExitStatus:
         raise CoreFailure(path.name, ValueError("a limit is broken"))
 
     monkeypatch.setattr(process, "run_process", failing)

@@ -15,7 +15,8 @@ import structlog
 from live_runs import SETTINGS
 from structlog.testing import capture_logs
 
-from domain.inputs import HaltTrading, PauseTrading, RunReport, TakeCheckpoint
+from domain.inputs import HaltTrading, PauseTrading, TakeCheckpoint
+from domain.notes import RunReport
 from domain.orders import ENDED
 from grinder.config import load_config
 from grinder.connectors.simulated import SimulatedConnector

@@ -20,8 +20,9 @@ from actors.core import Core
 from actors.journal import MemoryJournal
 from actors.ports import Capabilities, Decoder, Gap, Quote, Signal
 from actors.records import LedgerRow
-from domain.inputs import FillReport, OrderAcceptedReport, RunReport, TapeSegmentReport
+from domain.inputs import FillReport, OrderAcceptedReport
 from domain.instrument import Instrument, value
+from domain.notes import RunReport, TapeSegmentReport
 from domain.order_events import CancelSubmitted, OrderSubmitted, OrderTerms
 from domain.orders import ENDED
 from domain.record import Record

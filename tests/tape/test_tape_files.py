@@ -14,7 +14,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.inputs import TapeSegmentReport
+from domain.notes import TapeSegmentReport
 from grinder.errors import EnvironmentFault
 from grinder.observation.alerts import Alert
 from grinder.tape import store

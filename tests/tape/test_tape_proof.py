@@ -344,7 +344,7 @@ def unheard(before: list[LedgerRow], *, ends: bool) -> list[LedgerRow]:
     from actors.core import Core
     from actors.journal import MemoryJournal
     from domain.codec import decode
-    from domain.inputs import RunReport
+    from domain.notes import RunReport
 
     journal = MemoryJournal()
     core = Core(journal)

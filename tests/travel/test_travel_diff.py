@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from travel_runs import forked, manifest_of, quiet, rows_of
 
 from domain.codec import encode
-from domain.inputs import RunReport, StreamReport, TickReport
+from domain.inputs import TickReport
+from domain.notes import RunReport, StreamReport
 from domain.record import Record
 from grinder.commands.diff import diff
 from grinder.errors import UserError

@@ -77,6 +77,8 @@ class Merger:
         self.on_stream_fill: Callable[[str], None] = lambda fill_id: None
         self.held: dict[str, OrderSnapshot] = {}
         """Ends whose executions are not all booked yet."""
+        self.swept: set[str] = set()
+        """Orders of the process before that were cancelled when this one took over."""
         self.short: dict[str, int] = {}
         """Orders of which the exchange has filled more lots than are booked."""
         self.orphans: dict[str, OrderSnapshot] = {}
@@ -173,6 +175,8 @@ class Merger:
             reason = "expired"
         elif order.cancels or self.cancel_wanted(order_id):
             reason = "requested"
+        elif order_id in self.swept:
+            reason = "failover"
         elif would_take(seen.reason):
             reason = seen.reason
             self.wire.log.info("order_would_take", order=order_id, reason=reason)

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 from actors.ports import ClockSkewed, Connector, ExchangeError, Expired, Gap, OrderSnapshot, Quote, Signal
 from domain.account import AccountState
-from domain.inputs import CorrectBalance, FillReport, FundingReport, StreamReport
+from domain.inputs import CorrectBalance, FillReport, FundingReport
+from domain.notes import StreamReport
 from domain.order_events import CancelSubmitted, OrderSubmitted, OrphanCancelSubmitted
 from domain.orders import OrderStatus
 from domain.record import Record

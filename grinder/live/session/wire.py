@@ -1,7 +1,8 @@
 """What every part of a session shares: the way to the exchange, and what may be sent on it now.
 
 Law: nothing is sent but through `read` and `write`, and neither sends anything once `stopped` is set, while
-the exchange has banned us, or (but for cancels) while it limits us.  Every failure is accounted for here, in
+another process may speak for the run, while the exchange has banned us, or (but for cancels) while it limits
+us.  Every failure is accounted for here, in
 one place; what it means for an order is decided by who asked.  `tell` is synchronous: when it returns, the
 books show what was told.
 """
@@ -74,6 +75,8 @@ class Wire:
         self.settings = settings
         self.log = logger()
         self.stopped = False
+        self.may_send: Callable[[], bool] = lambda: True
+        """Whether this process is still the one that may speak for the run."""
         self.ready = False
         """Orders leave only once the start has been reconciled."""
         self._refusing: dict[str, bool] = {}
@@ -142,6 +145,8 @@ class Wire:
         """Why a request of a kind may not leave now; empty when it may."""
         if self.stopped:
             return "stopped"
+        if not self.may_send():
+            return "fenced"
         books, now = self.books(), self.clock()
         until = max(self.limited_until_ns, books.suspended_until_ns)
         if now < self.banned_until_ns or (books.banned and now < books.suspended_until_ns):

@@ -1,0 +1,125 @@
+"""The lease as its holder sees it: renewed by every heartbeat, and lost the moment another holds it.
+
+Law: `holds` is asked before anything is sent.  It is true only while the last heartbeat is younger than the
+lease lasts, so a process that was stopped for longer sends nothing when it goes on, before it has looked
+whether the lease is still its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from grinder.observation.health import HealthReport
+from grinder.standby.beats import ACTIVE, EVERY_S, STARTING, Beat, write_beat
+from grinder.standby.lease import LEASE_S, Lease, LeaseLost, end, read_lease
+from grinder.standby.processes import boot_ns
+
+NS = 10**9
+
+MENDABLE = ("exchange_connection", "data_freshness", "position_sync", "ledger")
+"""Checks that may fail in one process and not in another; a halt or a full disk is the same for both."""
+
+
+class Rounds:
+    """Counts rounds of health checks, as far as another process might mend what failed."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self.was_well = False
+        self._last: HealthReport | None = None
+
+    def look(self, report: HealthReport) -> None:
+        """Take the latest round; the same one again says nothing new."""
+        if report is self._last or not report.results:
+            return
+        self._last = report
+        well = all(one.healthy for one in report.results if one.name in MENDABLE)
+        self.failed = 0 if well else self.failed + 1
+        self.was_well = self.was_well or well
+
+
+class Tenure:
+    """One holding of the lease by this process.
+
+    Args:
+        clock: of `boot_ns`.
+
+    Attributes:
+        failover: why it was taken over from another process; empty at a start of its own.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        lease: Lease,
+        failover: str = "",
+        lease_s: int = LEASE_S,
+        clock: Callable[[], int] = boot_ns,
+    ) -> None:
+        self.run = run
+        self.lease = lease
+        self.failover = failover
+        self.rounds = Rounds()
+        self._lease_ns = lease_s * NS
+        self._clock = clock
+        self._renewed_ns = clock()
+        self._lost = False
+        self.beat(STARTING)
+
+    def holds(self) -> bool:
+        """Whether this process may send anything now."""
+        return not self._lost and self._clock() - self._renewed_ns <= self._lease_ns
+
+    def beat(self, role: str = ACTIVE, position: int = 0, chain: str = "") -> None:
+        """Renew the lease, and say how far the ledger is stored.
+
+        Raises:
+            LeaseLost: another process has taken it; from now on `holds` is false.
+        """
+        began_ns = self._clock()
+        now = read_lease(self.run)
+        if self._lost or now is None or now.epoch != self.lease.epoch:
+            self._lost = True
+            raise LeaseLost(now)
+        write_beat(
+            self.run,
+            Beat(
+                boot=self.lease.boot,
+                at_ns=began_ns,
+                node=self.lease.node,
+                process=self.lease.process,
+                role=role,
+                epoch=self.lease.epoch,
+                position=position,
+                chain=chain,
+                failed_rounds=self.rounds.failed,
+                was_well=self.rounds.was_well,
+            ),
+        )
+        self._renewed_ns = began_ns
+
+    @contextmanager
+    def kept_while_starting(self) -> Iterator[None]:
+        """Keep the lease on a thread while this one reads the ledger and cannot."""
+        done = threading.Event()
+
+        def keep() -> None:
+            while not done.wait(EVERY_S):
+                with suppress(LeaseLost, OSError):  # whoever acts next finds out
+                    self.beat(STARTING)
+
+        thread = threading.Thread(target=keep, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def end(self, how: str, heir: str = "") -> None:
+        """Say how this holding ended."""
+        self._lost = True
+        end(self.run, self.lease, how, heir)
