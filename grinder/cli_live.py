@@ -121,7 +121,7 @@ def standby(run: Path, node: str, as_json: bool) -> None:
 @JSON
 @guarded
 def failover(run: Path, as_json: bool) -> None:
-    """Let a standby take a running bot over; its orders are cancelled and placed anew by the other process."""
+    """Let a standby take a running bot over: it cancels the orders that are left and places them anew."""
     from grinder.commands import control
 
     found = control.command(run, "failover")

@@ -45,7 +45,7 @@ def reason_to_take_over(seen: Sight) -> str:
     if lease is None or lease.ended not in ("", HANDED_OVER):
         return ""
     if lease.ended and lease.heir == seen.node:
-        return "handed over by an operator"
+        return f"handed over by {lease.node}"
     silent_ns = seen.now_ns - _last_sign_ns(seen, lease)
     if silent_ns > seen.lease_s * NS:
         what = f"{lease.heir} did not take over" if lease.ended else f"no heartbeat of {lease.node}"

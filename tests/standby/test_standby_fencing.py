@@ -1,0 +1,125 @@
+"""A process that lost its lease sends nothing more, not even a cancel, and leaves the run as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from fault_runs import played, records_of
+from session_rig import Rig, play
+
+from domain.notes import RunReport
+from domain.orders import ENDED
+from domain.record import Record
+from grinder.errors import ExitStatus
+from grinder.live.rebuild import rebuild
+from grinder.live.run import LiveRun
+from grinder.observation.health import DataFreshness
+from grinder.standby.beats import read_beat
+from grinder.standby.lease import STOPPED, read_lease, take
+from grinder.standby.tenure import Tenure
+
+
+def phases(path: Path) -> list[str]:
+    found = [row for row in records_of(path / "ledger.db") if row.topic == RunReport.TOPIC]
+    return [orjson.loads(row.state)["phase"] for row in found]
+
+
+def test_a_run_whose_lease_is_taken_ends_at_once_and_cancels_nothing(tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def robbed(run: LiveRun) -> None:
+        run.tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+        submit = run.submit
+
+        def submitting(intent: Record, now_ns: int) -> None:
+            submit(intent, now_ns)
+            if not taken and len(run.books().orders) > 10:
+                taken.append(run.core.position)
+                take(tmp_path, read_lease(tmp_path), "standby")
+
+        run.submit = submitting  # type: ignore[method-assign]
+
+    assert played(tmp_path, robbed) is ExitStatus.STOOD_DOWN
+    assert taken
+    assert phases(tmp_path) == ["started", "ready"], "no stop: nothing was put in order"
+    after = [row.topic for row in records_of(tmp_path / "ledger.db") if row.position > taken[0]]
+    assert "CancelSubmitted/1" not in after and "TakeCheckpoint/1" not in after
+    books = rebuild(tmp_path / "ledger.db").core.state_of("account")
+    assert [one for one in books.orders.values() if one.status not in ENDED], "its orders are the other's now"
+    lease = read_lease(tmp_path)
+    assert lease is not None
+    assert (lease.node, lease.epoch, lease.ended) == ("standby", 2, ""), "the other's lease is untouched"
+
+
+def test_a_run_that_ends_in_order_says_so_and_a_failed_start_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leased(run: LiveRun) -> None:
+        run.tenure = Tenure(run.folder.path, take(run.folder.path, read_lease(run.folder.path), "main"))
+
+    async def refuse(*_: object) -> None:
+        raise OSError("the exchange is away")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="away"):
+        patched.setattr("grinder.live.session.LiveSession.reconcile", refuse)
+        played(tmp_path, leased)
+    failed = read_lease(tmp_path)
+    assert failed is not None and failed.ended == "", (
+        "its supervisor starts it again, or a standby takes over"
+    )
+    assert played(tmp_path, leased) is ExitStatus.DONE
+    ended = read_lease(tmp_path)
+    assert ended is not None and (ended.ended, ended.epoch) == (STOPPED, 2)
+
+
+def test_heartbeats_tell_of_health_checks_that_fail_in_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, bool]] = []
+    rounds = 0
+
+    async def sometimes(self: DataFreshness) -> str:
+        nonlocal rounds
+        rounds += 1
+        return "too old" if rounds > 3 else ""
+
+    def watched(run: LiveRun) -> None:
+        tenure = run.tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+        beat = tenure.beat
+
+        def beating(*given: Any) -> None:
+            beat(*given)
+            seen = read_beat(tmp_path, "main")
+            assert seen is not None
+            told.append((seen.failed_rounds, seen.was_well))
+
+        tenure.beat = beating  # type: ignore[method-assign]
+
+    monkeypatch.setattr(DataFreshness, "fault", sometimes)
+    monkeypatch.setattr("grinder.live.watching.EVERY_S", 0.001)  # of our time: the market is played fast
+    played(tmp_path, watched)
+    failed = [one for one, _ in told]
+    assert failed[0] == 0 and max(failed) >= 3
+    assert failed == sorted(failed), "one round after the other"
+    assert told[-1][1], "it was well before"
+
+
+def test_without_the_lease_no_request_leaves_whatever_its_kind() -> None:
+    async def story(rig: Rig) -> None:
+        await rig.start(levels=3)
+        assert rig.exchange.resting()
+        rig.session.wire.may_send = lambda: False
+        asked = len(rig.exchange.asked)
+        rig.stop_grid()
+        await asyncio.sleep(120)
+        assert rig.exchange.asked[asked:] == [], "no order, no cancel, no question, no dead-man switch"
+        assert rig.exchange.resting()
+        rig.session.wire.may_send = lambda: True
+        await asyncio.sleep(120)
+        assert not rig.exchange.resting(), "it was its own again: the cancels leave now"
+
+    play(story)
