@@ -54,19 +54,6 @@ def replace_file(path: Path, content: bytes, mode: int = ANYBODY, *, alone: bool
         raise
 
 
-def swap_file(path: Path, content: bytes) -> None:
-    """Put a file in place in one step, for its owner only, without waiting for the disk: who reads it sees
-    the old content or the new one, and after a power cut perhaps neither.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.chmod(OWNER_ONLY)
-    temporary.replace(path)
-
-
 def user_file(environment: Mapping[str, str], variable: str, name: str) -> Path:
     """Where a file of this user is: what a variable says, or in the user's configuration folder."""
     named = environment.get(variable, "")

@@ -122,6 +122,14 @@ def picture(bot: Bot, found: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
+def lease_in_words(lease: dict[str, Any] | None) -> str:
+    """Who trades, and who could take over."""
+    if lease is None:
+        return "none needed"
+    standbys = [f"{one['node']} ({one['behind']} records behind)" for one in lease["standbys"]]
+    return f"{lease['node']}, epoch {lease['epoch']}; standby: {', '.join(standbys) or 'none'}"
+
+
 def status_tables(found: dict[str, Any]) -> RenderableType:
     """``grinder status`` for a person."""
     pnl = found["pnl"]
@@ -138,6 +146,7 @@ def status_tables(found: dict[str, Any]) -> RenderableType:
         ("streams", ", ".join(f"{name} {state}" for name, state in found["streams"].items()) or "none"),
         ("dead-man switch", f"{found['dead_man_seconds']} s" if found["dead_man_seconds"] else "none"),
         ("restarts", str(found["restarts"])),
+        ("lease", lease_in_words(found.get("lease"))),
         ("ledger", f"position {found['durable_position']:,}, head {found['head'][:16]}"),
     ]
     tables: list[RenderableType] = [pairs(f"Run {found['run']}", facts)]

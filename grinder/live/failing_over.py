@@ -18,9 +18,9 @@ from grinder.live.session import LiveSession
 from grinder.live.sweeping import cancel_ours
 from grinder.live.watching import Watching
 from grinder.observation.alerts import CRITICAL, Alert
-from grinder.standby.beats import ACTIVE, EVERY_S, STANDBY, Beat, age_ns, beats
-from grinder.standby.lease import LEASE_S
-from grinder.standby.processes import boot_id, boot_ns
+from grinder.standby.beats import ACTIVE, EVERY_S
+from grinder.standby.processes import boot_ns
+from grinder.standby.sight import standbys
 from grinder.standby.tenure import NS
 
 AGAIN_S = 5.0
@@ -113,22 +113,12 @@ class Takeover:
 # --- handing over --------------------------------------------------------------------------------------
 
 
-def standbys(run: Life) -> list[Beat]:
-    """Processes that follow the run and could take over now, the furthest first."""
-    if run.tenure is None:
-        return []
-    boot, now_ns = boot_id(), boot_ns()
-    found = []
-    for one in beats(run.folder.path):
-        age = age_ns(one, boot, now_ns)
-        if one.role == STANDBY and one.position and age is not None and age <= LEASE_S * NS:
-            found.append(one)
-    return sorted(found, key=lambda one: (-one.position, one.node))
-
-
 def heir_of(run: Life) -> str:
     """The node that takes over when this process has to end and the run has not; empty when there is none."""
-    ready = [one for one in standbys(run) if run.loop_core.durable_position - one.position <= IN_STEP]
+    if run.tenure is None:
+        return ""
+    stored = run.loop_core.durable_position
+    ready = [one for one in standbys(run.folder.path) if stored - one.position <= IN_STEP]
     return ready[0].node if ready else ""
 
 
@@ -164,6 +154,6 @@ def lease_status(run: Life) -> dict[str, Any] | None:
         "held_seconds": (now_ns - lease.taken_ns) // NS,
         "standbys": [
             {"node": one.node, "position": one.position, "behind": max(0, position - one.position)}
-            for one in standbys(run)
+            for one in standbys(run.folder.path)
         ],
     }

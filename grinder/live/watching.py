@@ -37,6 +37,7 @@ from grinder.observation.metrics import Metrics
 from grinder.observation.records import SUMMED, LedgerMetrics
 from grinder.observation.webhooks import webhook_sinks
 from grinder.run_folder import RunFolder
+from grinder.standby.sight import standbys
 from grinder.tape.layout import FOLDER
 from grinder.tape.writer import TapeSettings, TapeWriter
 
@@ -278,6 +279,8 @@ def _show(metrics: Metrics, run: Life) -> None:
     """What the states say now, before a scrape."""
     show_books(metrics, run.core, run.gate.prices, run.gate.received_ns, run.clock())
     metrics.show("ledger_seq", run.loop_core.durable_position)
+    metrics.show("lease_epoch", run.tenure.lease.epoch if run.tenure else 0)
+    metrics.show("standbys", len(standbys(run.folder.path)) if run.tenure else 0)
     metrics.show("event_bus_depth", run.core.position - run.loop_core.durable_position)
     for stream, known in run.noted.streams.items():
         metrics.show("ws_connected", int(known == "up"), stream)

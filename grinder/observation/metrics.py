@@ -61,6 +61,8 @@ _GAUGES: Final = (
     ("drift", "Exchange less books, in whole units of the asset, at the last comparison.", ("subject",)),
     # ledger
     ("ledger_seq", "Position of the last durable record.", ()),
+    ("lease_epoch", "Epoch of the lease this process holds; 0 where a run needs none.", ()),
+    ("standbys", "Processes that follow the run and could take over.", ()),
     ("disk_free_bytes", "Room on the ledger's disk.", ()),
     # tape
     ("tape_queue_bytes", "Frames waiting to be written.", ()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from grinder.standby.beats import age_ns, read_beat
+from grinder.standby.beats import STANDBY, Beat, age_ns, beats, read_beat
 from grinder.standby.lease import HANDED_OVER, LEASE_S, Lease, read_lease
 from grinder.standby.processes import boot_id, boot_ns, is_alive
 
@@ -21,6 +21,17 @@ def holder_alive(run: Path) -> str:
     if lease is None or lease.ended or not is_others(run, lease, ""):
         return ""
     return lease.node
+
+
+def standbys(run: Path) -> list[Beat]:
+    """Processes that follow the run and could take over now, the furthest first."""
+    boot, now_ns = boot_id(), boot_ns()
+    found = []
+    for one in beats(run):
+        age = age_ns(one, boot, now_ns)
+        if one.role == STANDBY and one.position and age is not None and age <= LEASE_S * NS:
+            found.append(one)
+    return sorted(found, key=lambda one: (-one.position, one.node))
 
 
 def is_others(run: Path, lease: Lease, node: str) -> bool:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from grinder.log import logger
 from grinder.observation.health import HealthReport
-from grinder.standby.beats import ACTIVE, EVERY_S, STARTING, Beat, write_beat
+from grinder.standby.beats import ACTIVE, EVERY_S, STARTING, Beat, say
 from grinder.standby.lease import LEASE_S, Lease, LeaseLost, end, read_lease
 from grinder.standby.processes import boot_ns
 
@@ -76,6 +77,9 @@ class Tenure:
     def beat(self, role: str = ACTIVE, position: int = 0, chain: str = "") -> None:
         """Renew the lease, and say how far the ledger is stored.
 
+        A heartbeat that cannot be written is told in the log.  Who cannot say that it lives may be taken over
+        from; until the lease shows that it was, it goes on: orders must be cancelled on a full disk too.
+
         Raises:
             LeaseLost: another process has taken it; from now on `holds` is false.
         """
@@ -84,22 +88,20 @@ class Tenure:
         if self._lost or now is None or now.epoch != self.lease.epoch:
             self._lost = True
             raise LeaseLost(now)
-        write_beat(
-            self.run,
-            Beat(
-                boot=self.lease.boot,
-                at_ns=began_ns,
-                node=self.lease.node,
-                process=self.lease.process,
-                role=role,
-                epoch=self.lease.epoch,
-                position=position,
-                chain=chain,
-                failed_rounds=self.rounds.failed,
-                was_well=self.rounds.was_well,
-            ),
-        )
         self._renewed_ns = began_ns
+        beat = Beat(
+            boot=self.lease.boot,
+            at_ns=began_ns,
+            node=self.lease.node,
+            process=self.lease.process,
+            role=role,
+            epoch=self.lease.epoch,
+            position=position,
+            chain=chain,
+            failed_rounds=self.rounds.failed,
+            was_well=self.rounds.was_well,
+        )
+        say(self.run, beat)
 
     @contextmanager
     def kept_while_starting(self) -> Iterator[None]:
@@ -108,7 +110,7 @@ class Tenure:
 
         def keep() -> None:
             while not done.wait(EVERY_S):
-                with suppress(LeaseLost, OSError):  # whoever acts next finds out
+                with suppress(LeaseLost):  # whoever acts next finds out
                     self.beat(STARTING)
 
         thread = threading.Thread(target=keep, name="lease", daemon=True)
@@ -120,6 +122,9 @@ class Tenure:
             thread.join()
 
     def end(self, how: str, heir: str = "") -> None:
-        """Say how this holding ended."""
+        """Say how this holding ended; where that cannot be written, the silence of it has to do."""
         self._lost = True
-        end(self.run, self.lease, how, heir)
+        try:
+            end(self.run, self.lease, how, heir)
+        except OSError as error:
+            logger().error("the end of the lease cannot be written", reason=str(error), how=how)

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -25,7 +25,7 @@ from grinder.ledger.lock import LOCKED, WriterLock
 from grinder.live.rebuild import Rebuilt
 from grinder.log import logger
 from grinder.run_folder import RunFolder
-from grinder.standby.beats import EVERY_S, STANDBY, Beat, beats, read_beat, write_beat
+from grinder.standby.beats import EVERY_S, STANDBY, Beat, beats, read_beat, say
 from grinder.standby.follower import Follower
 from grinder.standby.lease import (
     GAVE_UP,
@@ -150,8 +150,13 @@ class _Waiting:
                 raise RunEnded(ExitStatus.DONE if lease.ended == STOPPED else ExitStatus.GAVE_UP)
             reason = reason_to_take_over(self._sight(lease, since_ns))
             if reason and lease is not None:
-                with suppress(LeaseLost):  # another standby was sooner
+                try:
                     return self._take_over(lease, reason)
+                except LeaseLost:
+                    continue  # another standby was sooner
+                except OSError as error:
+                    logger().critical("the lease cannot be taken", node=self._node, reason=str(error))
+                    self._asked.wait(AGAIN_S)
 
     def _sight(self, lease: Lease | None, since_ns: int) -> Sight:
         return Sight(
@@ -168,7 +173,7 @@ class _Waiting:
         if now_ns - self._said_ns < EVERY_S * NS:
             return
         self._said_ns = now_ns
-        write_beat(
+        say(
             self._run,
             Beat(
                 boot=self._boot,

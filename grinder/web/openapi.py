@@ -129,6 +129,9 @@ def answers() -> dict[str, Any]:
             ("changes", "as_of"), changes={"type": "array", "items": _row(CHANGES)}, as_of=_ref("AsOf")
         ),
         "Done": _object(("status", "operator", "position"), status=text, operator=text, position=number),
+        "HandedOver": _object(
+            ("status", "operator", "position", "node"), status=text, operator=text, position=number, node=text
+        ),
         "Verdict": _object(("ok", "records", "head"), ok={"type": "boolean"}, records=number, head=text),
         "Session": _object(("username", "role", "expires_in", "csrf"), username=text, role=text,
                            expires_in=number, csrf=text, access_token=text, refresh_token=text),

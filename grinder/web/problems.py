@@ -51,8 +51,8 @@ class Problem(Exception):
 
 _STATUS = {"control.not_running": 503, "control.symbol": 404, "ledger.missing": 503}
 
-_STATUS_OF_KIND = {"config": 400, "deploy": 400, "grid": 409}
-"""Terms that cannot be, and what a grid refuses as it is now."""
+_STATUS_OF_KIND = {"config": 400, "deploy": 400, "grid": 409, "failover": 409}
+"""Terms that cannot be, and what a grid or a run refuses as it is now."""
 
 
 def problem_of(error: UserError) -> Problem:

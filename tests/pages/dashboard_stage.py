@@ -15,6 +15,7 @@ import pytest
 from chromium import BINARY, Browser, Process
 
 from domain.inputs import CorrectBalance
+from domain.notes import HandOver
 from domain.record import Record
 from grinder import __version__
 from grinder.commands.backtest import execute
@@ -168,6 +169,7 @@ class FakeRun:
         self.given: list[Record] = []
         self.halted = ""
         self.pauses: list[str] = []
+        self.node, self.standbys = "main", ["standby"]
 
     async def command(self, command: Record) -> int:
         self.given.append(command)
@@ -200,6 +202,13 @@ class FakeRun:
             "last_reconciliation_ns": 1_700_000_000_000_000_000,
             "dead_man_seconds": 0,
             "disk_low": False,
+            "lease": {
+                "node": self.node,
+                "epoch": 3,
+                "reason": "start",
+                "held_seconds": 90_061,
+                "standbys": [{"node": one, "position": 1, "behind": 0} for one in self.standbys],
+            },
             "prices_seen": 10,
             "prices_let_in": 1,
             "fills": 1,
@@ -217,6 +226,11 @@ class FakeRun:
 
     async def differences(self, symbol: str) -> list[CorrectBalance]:
         return []
+
+    async def hand_over(self, operator: str) -> dict[str, Any]:
+        self.given.append(HandOver(node=self.standbys[0], operator=operator))
+        self.node, self.standbys = self.standbys[0], []
+        return {"position": self.growing.head, "node": self.node}
 
 
 @attrs.define

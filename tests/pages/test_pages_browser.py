@@ -445,6 +445,34 @@ def test_a_command_is_asked_about_and_then_reaches_the_run(staged: Staging) -> N
     play(scene())
 
 
+def test_a_run_is_handed_over_from_the_page_that_shows_its_standby(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser, run = stage.browser, stage.run
+            await stage.show("health", run="growing")
+            await browser.until("document.getElementById('state').innerText === 'live'")
+            shown = await stage.text("#page")
+            for words in ("standby, up to date", "epoch 3", "1 d 1 h"):
+                assert words in shown
+            await browser.click("button[aria-label='Hand the run over']")
+            await browser.until("document.querySelector('dialog[open]')")
+            await browser.press("Enter")
+            await asyncio.sleep(0.2)
+            assert run.given == [], "it has to be ticked"
+            await browser.click("dialog input[name=sure]")
+            await browser.click("dialog button[type=submit]")
+            await browser.until("document.getElementById('said').innerText.includes('done, record')")
+            assert [type(one).__name__ for one in run.given] == ["HandOver"]
+            await browser.until("document.getElementById('page').innerText.includes('nobody')")
+            why = await browser.run(
+                "document.querySelector(\"button[aria-label='Hand the run over']\").title"
+            )
+            assert "grinder standby" in why
+            assert browser.console == []
+
+    play(scene())
+
+
 async def _answered(browser: Any, button: str) -> None:
     """Press a button and send its form."""
     await browser.click(f"button[aria-label='{button}']")

@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zlib import crc32
 
 import attrs
 import pytest
 from live_runs import wait_for
 
-from grinder.standby.beats import ACTIVE, age_ns, beats, read_beat
+from grinder.standby.beats import ACTIVE, age_ns, beats, read_beat, write_beat
 from grinder.standby.lease import HANDED_OVER, STOPPED, Lease, LeaseLost, end, read_lease, take
 from grinder.standby.processes import ProcessId, boot_id, boot_ns, is_alive, this_process
 from grinder.standby.sight import holder_alive
@@ -95,9 +97,50 @@ def test_a_heartbeat_says_how_far_the_ledger_is_and_is_read_without_a_lock(tmp_p
     assert age is not None and 0 <= age < 60 * S
     assert age_ns(told, "another boot", boot_ns()) is None
     assert (tmp_path / "nodes" / "main.beat").stat().st_mode & 0o077 == 0
-    (tmp_path / "nodes" / "torn.beat").write_text('{"boot": "x"')
-    (tmp_path / "nodes" / "other.beat").write_text('{"boot": "x", "process": 1, "started": 2, "news": 1}')
-    assert [one.node for one in beats(tmp_path)] == ["main"]
+    other = attrs.evolve(told, node="other")
+    write_beat(tmp_path, other)
+    (tmp_path / "nodes" / "torn.beat").write_bytes((tmp_path / "nodes" / "other.beat").read_bytes()[:100])
+    (tmp_path / "nodes" / "empty.beat").touch()
+    newer = b'{"boot": "x", "process": 1, "started": 2, "a_later_field": 1}'
+    (tmp_path / "nodes" / "newer.beat").write_bytes(f"{crc32(newer):08x} ".encode() + newer)
+    assert beats(tmp_path) == (told, other)
+
+
+def test_a_reader_in_the_middle_of_a_writing_looks_again(tmp_path: Path) -> None:
+    tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            for chain in ("a" * 64, "b" * 64):
+                tenure.beat(ACTIVE, 1, chain)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        seen = [read_beat(tmp_path, "main") for _ in range(3_000)]
+    finally:
+        done.set()
+        thread.join()
+    assert {one.chain for one in seen if one is not None} >= {"a" * 64, "b" * 64}
+    assert None not in seen
+
+
+def test_a_holder_that_cannot_write_goes_on_until_another_has_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+    with monkeypatch.context() as patched:
+        patched.setattr("os.pwrite", full)
+        tenure.beat()
+        assert tenure.holds(), "orders have to be cancelled on a full disk too"
+    take(tmp_path, tenure.lease, "standby")
+    with monkeypatch.context() as patched, pytest.raises(LeaseLost):
+        patched.setattr("os.pwrite", full)
+        tenure.beat()
 
 
 def test_the_lease_is_kept_while_the_ledger_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

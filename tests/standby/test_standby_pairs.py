@@ -163,6 +163,29 @@ def test_a_run_whose_processes_all_died_goes_on_in_the_standby(on: OnExchange) -
                 ends_in_order(on, again, second)
 
 
+def test_a_standby_that_is_behind_reads_to_the_head_before_it_trades(on: OnExchange) -> None:
+    with on.started() as first:
+        on.trading(ORDERS)
+        with standing_by(on) as second:
+            beat = read_beat(on.run, "standby")
+            assert beat is not None
+            for process in (second.process.pid, beat.process.number):
+                os.kill(process, signal.SIGSTOP)
+            for _ in range(20):
+                said("pause", str(on.run))
+                said("resume", str(on.run))
+            on.kill(first)
+            stored = len(records_of(on.run / "ledger.db"))
+            assert stored >= beat.position + 20
+            for process in (beat.process.number, second.process.pid):
+                os.kill(process, signal.SIGCONT)
+            taken_over(on, "standby")
+            rows = records_of(on.run / "ledger.db")
+            assert rows[stored].topic == "RunReport/1", "it goes on after the last record"
+            assert steps(on, epoch=2) == STEPS
+            ends_in_order(on, second)
+
+
 def test_a_run_whose_supervisor_died_is_handed_over(on: OnExchange) -> None:
     with on.started() as first:
         on.trading(ORDERS)

@@ -62,6 +62,8 @@ def test_every_command_is_in_the_ledger_with_its_operator_when_it_is_answered(
             assert stopped == {"symbol": "BTCUSDT", "on_stop": "keep", "reason": "operator by otto"}
             killed = await done("/api/kill", "HaltTrading/1", json={"reason": "too hot"})
             assert killed == {"reason": "MANUAL: too hot", "operator": "otto"}
+            paper = await web.post("/api/ha/failover")
+            assert (paper.status, paper.json["code"]) == (409, "failover.paper")
             refused = await web.post("/api/resume/BTCUSDT")
             assert (refused.status, refused.json["code"]) == (403, "risk.halted")
             assert (await web.post("/api/reset-kill")).status == 403

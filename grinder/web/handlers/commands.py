@@ -1,5 +1,5 @@
-"""What an operator does to a run: pause, resume, kill, reset, accept a difference; what is done to its grids
-as a whole is in `grinder/web/handlers/grids.py`.
+"""What an operator does to a run: pause, resume, kill, reset, accept a difference, hand over to a standby;
+what is done to its grids as a whole is in `grinder/web/handlers/grids.py`.
 
 Law: a command goes to the run's process and is answered with the position of its record in the ledger; it
 names who gave it.  Guards here only say sooner what the core would decide anyway.
@@ -83,6 +83,11 @@ async def accept(call: Call) -> dict[str, Any]:
     return await give(call, "/accept", symbol=symbol_of(call))
 
 
+async def failover(call: Call) -> dict[str, Any]:
+    """Let a standby take the run over."""
+    return await give(call, "/failover")
+
+
 def command(
     path: str, name: str, handler: Handler, summary: str, *, role: Role = Role.OPERATOR, body: Any = Nothing,
     step: bool = False, step_live: bool = False, answer: str = "Done", errors: tuple[int, ...] = (),
@@ -113,6 +118,13 @@ ROUTES: tuple[Route, ...] = (
     command("/api/kill", "kill", kill, "Latch the kill switch", body=KillBody),
     command(
         "/api/reset-kill", "reset_kill", reset_kill, "Release the kill switch", role=Role.ADMIN, step=True
+    ),
+    command(
+        "/api/ha/failover",
+        "failover",
+        failover,
+        "Let a standby take the run over: it cancels what is left and places it anew",
+        answer="HandedOver",
     ),
     command(
         "/api/reconciliation/{symbol}/accept",

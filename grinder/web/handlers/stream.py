@@ -61,9 +61,9 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
     "equity": ("EquityMarked", "InventoryChanged"),
     "prices": ("TickReport",),
     "commands": ("PauseTrading", "ResumeTrading", "HaltTrading", "ResetHalt", "StopGrid", "StartGrid",
-                 "DeployGrid", "RebalanceGrid", "CorrectBalance"),
+                 "DeployGrid", "RebalanceGrid", "CorrectBalance", "HandOver"),
     "reconciliation": ("AccountReconciled", "DifferenceFound", "StreamReport", "OrphanCancelSubmitted"),
-    "runs": ("RunReport",),
+    "runs": ("RunReport", "FailoverReport", "HandOver"),
     "ledger": ("",),
 }  # fmt: skip
 """Topics, and the beginnings of the names of the records each one shows."""

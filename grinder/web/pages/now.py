@@ -25,6 +25,7 @@ _KEPT: Final[tuple[str, ...]] = (
     "marked",
     "unknown_orders",
     "disk_low",
+    "lease",
     "fills",
     "prices_seen",
     "prices_let_in",

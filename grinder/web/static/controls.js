@@ -110,6 +110,9 @@ const COMMANDS = {
   reset: { name: "Reset kill switch", path: "/api/reset-kill", shape: "/api/reset-kill", text: "Trading may go on, and the high of the session is measured anew.",
     fields: [CODE],
     unless: (app) => halted(app) ? "" : "The kill switch is not latched." },
+  failover: { name: "Hand over", long: "Hand the run over", path: "/api/ha/failover", shape: "/api/ha/failover", text: "The process that trades cancels its orders and ends; its standby takes over and places them anew. That takes a second or two.",
+    fields: [{ name: "sure", label: "Yes, hand over now", check: true }],
+    unless: (app) => { const lease = (app.now || {}).lease; return !lease ? "A run on paper has no standby." : lease.standbys.length ? "" : "No standby follows the run. Start one with: grinder standby RUN"; } },
   accept: { name: "Accept the exchange's figures", path: "/api/reconciliation/{symbol}/accept", shape: "/api/reconciliation/{symbol}/accept", text: "The books take over what the exchange says of this symbol, and its trading goes on." },
 };
 
