@@ -11,6 +11,7 @@ import asyncio
 from typing import Any
 
 from actors.ports import Connector, ExchangeError
+from domain.inputs import PauseTrading
 from domain.notes import FailoverReport, HandOver
 from grinder.errors import UserError
 from grinder.live.life import STARTING, TRADING, Life
@@ -23,14 +24,17 @@ from grinder.standby.processes import boot_ns
 from grinder.standby.sight import standbys
 from grinder.standby.tenure import NS
 
+PAUSE = "failover"
+"""Reason of the pause while a run is taken over; when it ends, levels ask at once for what was cancelled."""
+
 AGAIN_S = 5.0
 """Between two tries of a step."""
 
 SWEEP_S = 30.0
 """How long one try to cancel lasts."""
 
-IN_STEP = 1_000
-"""A standby may be so many records behind when the run is handed over to it; it reads them in a moment."""
+IN_STEP = 100_000
+"""A standby may be so many records behind when a run is handed over to it; it reads them within a second."""
 
 
 async def keep_lease(run: Life, watching: Watching) -> None:
@@ -57,8 +61,12 @@ class Takeover:
         self.why = run.tenure.failover if run.tenure is not None else ""
 
     async def leased(self) -> None:
-        """Say that the lease was taken, and why."""
+        """Say that the lease was taken, and why; nothing is placed from here to the end of the takeover."""
+        if not self.why:
+            return
         await self._report("lease", self.why)
+        if PAUSE not in self._run.portfolio().pauses.get("", ()):
+            await self._run.command(PauseTrading(reason=PAUSE, symbol="", operator=self._node))
 
     async def cancel(self, connector: Connector, session: LiveSession) -> None:
         """Cancel every order of ours that is open on the exchange; return when none is."""

@@ -180,6 +180,7 @@ def run_process(path: Path, *, supervised: bool, node: str = MAIN, standby: bool
         taken = take_or_stand_by(folder, node, standby=standby, supervised=supervised)
     except RunEnded as ended:
         return ended.status
+    spec = read_spec(folder)  # the one that traded may have been started with other settings since
     with taken.lock:
         tenure = Tenure(path, taken.lease, taken.failover)
         try:
@@ -207,7 +208,7 @@ def _traded(
     """
     with _key_held(spec) as credentials:
         if rebuilt is None:
-            with tenure.kept_while_starting() if tenure else nullcontext():
+            with tenure.kept_by_thread() if tenure else nullcontext():
                 rebuilt = _rebuilt(folder)
         spec = attrs.evolve(spec, config=deployed(spec.config, folder.ledger))
         speed = speed_of(spec)

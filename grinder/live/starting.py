@@ -29,7 +29,7 @@ from grinder.live.disk import REASON as DISK_FULL
 from grinder.live.disk import DiskWatch
 from grinder.live.error_actions import CONNECTION, ErrorActions
 from grinder.live.errors import ErrorTally
-from grinder.live.failing_over import Takeover, keep_lease
+from grinder.live.failing_over import PAUSE, Takeover, keep_lease
 from grinder.live.gate import Gate
 from grinder.live.life import TRADING, Life
 from grinder.live.listening import Dispatcher
@@ -40,6 +40,9 @@ from grinder.live.terms import request_budget
 from grinder.live.watching import Watching
 from grinder.log import logger
 from grinder.observation.tracing import Tracing, begin
+
+ENDED_BY_A_START = ("stopped", PAUSE)
+"""Pauses that are over when a process trades again."""
 
 HEAD_EVERY_S = 5.0
 """After this the ledger's head is kept beside it also when nothing more is recorded."""
@@ -233,7 +236,7 @@ class _Sequence:
         run.run_beside("chain", lambda: run.chain.run(CHAIN_EVERY_S * run.pace))
         run.run_beside("head", self._keep_head)
         for reason, symbol in self._inherited():
-            if reason == "stopped":
+            if reason in ENDED_BY_A_START:
                 run.learn(ResumeTrading(reason=reason, symbol=symbol, operator="start"))
         run.phase = TRADING
         await self._report("ready", "")

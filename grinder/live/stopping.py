@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import nullcontext
 
 import pykka
 
@@ -28,7 +29,7 @@ from grinder.live.life import STOPPED, STOPPING, Life
 from grinder.live.watching import Watching
 from grinder.log import logger
 from grinder.observation.alerts import Alert
-from grinder.standby.lease import HANDED_OVER, LeaseLost
+from grinder.standby.lease import GAVE_UP, HANDED_OVER, LeaseLost
 from grinder.standby.lease import STOPPED as RUN_STOPPED
 
 FLATTEN_S = 30.0
@@ -55,15 +56,8 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
         left = await _orders(run, watching)
         await _step("checkpoint", _checkpoint(run))
         await _step("dead-man switch", _take_switch_off(run), CLOSE_S * run.pace)
-    await _step("close", _close(run), CLOSE_S * run.pace)
-    if run.broken is None and has_ledger:
-        detail = f"{left} orders left" if left else ""
-        report = RunReport(phase="stopped", mode=run.spec.mode, program=__version__, detail=detail)
-        await _step("tape", watching.close_tape(run.core.position), CLOSE_S * run.pace)
-        await _step("last record", _learned(run, report))
-    await _step("tape", watching.close_tape(run.core.position), CLOSE_S * run.pace)
-    await _step("flush", watching.close(), CLOSE_S * run.pace)
-    _release(run)
+    with run.tenure.kept_by_thread() if run.tenure and run.broken is None else nullcontext():
+        await _closed(run, watching, left if run.broken is None and has_ledger else None)
     run.phase = STOPPED
     if run.broken is not None:
         if run.tenure is not None and fenced(run.broken):
@@ -73,6 +67,8 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
         if not run.journal_failed():
             raise run.broken
         logger().critical("the ledger could not be written", reason=str(run.broken), fix=advice(run.broken))
+        if run.tenure is not None:
+            run.tenure.end(GAVE_UP)  # what a disk holds after a failed sync nobody may build on
         return ExitStatus.NOT_STORED
     logger().info("SHUTDOWN_COMPLETE", orders_left=left)
     if run.tenure is not None and asked:
@@ -81,6 +77,23 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
         if heir:
             return ExitStatus.STOOD_DOWN
     return ExitStatus.ORDERS_LEFT if left else ExitStatus.DONE
+
+
+async def _closed(run: Life, watching: Watching, left: int | None) -> None:
+    """Steps five and six.
+
+    Args:
+        left: how many orders may still work; None when that cannot be recorded.
+    """
+    await _step("close", _close(run), CLOSE_S * run.pace)
+    if left is not None:
+        detail = f"{left} orders left" if left else ""
+        report = RunReport(phase="stopped", mode=run.spec.mode, program=__version__, detail=detail)
+        await _step("tape", watching.close_tape(run.core.position), CLOSE_S * run.pace)
+        await _step("last record", _learned(run, report))
+    await _step("tape", watching.close_tape(run.core.position), CLOSE_S * run.pace)
+    await _step("flush", watching.close(), CLOSE_S * run.pace)
+    _release(run)
 
 
 def fenced(failure: BaseException) -> bool:

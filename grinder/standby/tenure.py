@@ -104,8 +104,8 @@ class Tenure:
         say(self.run, beat)
 
     @contextmanager
-    def kept_while_starting(self) -> Iterator[None]:
-        """Keep the lease on a thread while this one reads the ledger and cannot."""
+    def kept_by_thread(self) -> Iterator[None]:
+        """Keep the lease on a thread while this one cannot: it reads the ledger, or closes what is open."""
         done = threading.Event()
 
         def keep() -> None:

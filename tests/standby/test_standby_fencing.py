@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from domain.notes import RunReport
 from domain.orders import ENDED
 from domain.record import Record
 from grinder.errors import ExitStatus
+from grinder.ledger.recorder import LedgerRecorder
 from grinder.live.rebuild import rebuild
 from grinder.live.run import LiveRun
 from grinder.observation.health import DataFreshness
 from grinder.standby.beats import read_beat
-from grinder.standby.lease import STOPPED, read_lease, take
+from grinder.standby.lease import GAVE_UP, STOPPED, read_lease, take
 from grinder.standby.tenure import Tenure
 
 
@@ -74,6 +76,26 @@ def test_a_run_that_ends_in_order_says_so_and_a_failed_start_does_not(
     assert played(tmp_path, leased) is ExitStatus.DONE
     ended = read_lease(tmp_path)
     assert ended is not None and (ended.ended, ended.epoch) == (STOPPED, 2)
+
+
+def test_a_run_whose_ledger_cannot_be_written_is_nobody_elses_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = LedgerRecorder.append_rows
+
+    def failing(self: LedgerRecorder, rows: Any, epoch: int) -> None:
+        if any(row.topic == "TickReport/1" for row in rows):
+            raise sqlite3.OperationalError("disk I/O error")
+        append(self, rows, epoch)
+
+    def leased(run: LiveRun) -> None:
+        run.tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LedgerRecorder, "append_rows", failing)
+        assert played(tmp_path, leased) is ExitStatus.NOT_STORED
+    lease = read_lease(tmp_path)
+    assert lease is not None and lease.ended == GAVE_UP, "its supervisor cancels; no standby goes on with it"
 
 
 def test_heartbeats_tell_of_health_checks_that_fail_in_a_row(

@@ -147,7 +147,7 @@ def test_the_lease_is_kept_while_the_ledger_is_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("grinder.standby.tenure.EVERY_S", 0.01)
     tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
     first = read_beat(tmp_path, "main")
-    with tenure.kept_while_starting():
+    with tenure.kept_by_thread():
         wait_for(lambda: read_beat(tmp_path, "main") != first, why="a heartbeat of the thread")
     assert tenure.holds()
 
