@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test install check bench soak soak-memory lock clean
+.PHONY: demo test install check bench soak soak-memory soak-standby lock clean
 
 demo: $(STAMP)  ## accelerated simulation on a generated market, then a replay of its own ledger
 	@$(BIN)/grinder demo
@@ -34,6 +34,9 @@ soak: $(STAMP)  ## the seeded simulation on many seeds: make soak SEEDS=2000 FRO
 
 soak-memory: $(STAMP)  ## growth of a paper run's memory over months of its market: make soak-memory HOURS=500
 	$(BIN)/python tests/faults/memory_soak.py $(or $(HOURS),500) $(or $(SPEED),40000)
+
+soak-standby: $(STAMP)  ## processes of one run that lose each other: make soak-standby SEED=1 ROUNDS=50
+	$(BIN)/python tests/standby/soak.py $(or $(SEED),1) $(or $(ROUNDS),50)
 
 lock:  ## pin every dependency again, with hashes
 	$(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \

@@ -19,6 +19,7 @@ from grinder.errors import ExitStatus
 from grinder.ledger.lock import WriterLock
 from grinder.live.places import MAIN, supervisor_lock
 from grinder.supervisor.bot import Bot
+from grinder.supervisor.looking_up import LookupKeeper
 
 LOOK_S = 0.1
 
@@ -51,13 +52,18 @@ class Supervisor:
             for bot in self.bots:
                 held.enter_context(SupervisorLock(bot.folder, bot.node))
             before = self._catch_signals()
+            keepers = [LookupKeeper(bot.folder) for bot in self.bots]
             try:
                 for bot in self.bots:
                     bot.start()
+                for keeper in keepers:
+                    keeper.start()
                 while not all(bot.join(0) for bot in self.bots):
                     look()
                     time.sleep(every_s)
             finally:
+                for keeper in keepers:
+                    keeper.stop()
                 for number, handler in before.items():
                     # Who asked for the end may ask again until the process is gone: it has ended.
                     signal.signal(number, signal.SIG_IGN if self._signals else handler)
