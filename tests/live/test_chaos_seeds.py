@@ -12,7 +12,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from chaos import AROUND_THE_HORIZON, Outcome, Shape, play
+from chaos import play
+from chaos_scene import AROUND_THE_HORIZON, Outcome, Shape
 
 from replay.faults import KINDS
 
