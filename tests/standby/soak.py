@@ -143,6 +143,12 @@ class World:
         """Whether all is as it should be."""
         return not self.disorder()
 
+    def complete(self) -> bool:
+        """Whether one node trades and the others follow."""
+        lease = status_of(self.on.run).get("lease") or {}
+        there = {lease.get("node"), *(one["node"] for one in lease.get("standbys", ()))}
+        return there == set(NODES)
+
     def mend(self) -> None:
         """Start what is down."""
         for node in NODES:
@@ -183,6 +189,8 @@ def main(seed: int, rounds: int) -> int:
                 bad += 1
                 print(f"  BAD {failure!r}: {world.disorder()}", flush=True)
             world.mend()
+        # Who starts as a run ends waits for the next one, or begins it.
+        wait_for(world.complete, LONGEST_S, "everybody to be there")
         ask(on.run, "/stop", {"orders": "cancel"})
         for node, running in world.up.items():
             code, _, err = running.ended(LONGEST_S)
