@@ -17,7 +17,7 @@ from grinder.marl.agents.policy import Proposal
 from grinder.marl.agents.risk import RiskOutput
 from grinder.marl.agents.strategic import StrategicOutput
 from grinder.marl.agents.tactical import TacticalOutput
-from grinder.marl.observation import Observation, read_observation
+from grinder.marl.observing.observation import Observation, read_observation
 from grinder.marl.schema import SCHEMAS, schema_hash
 
 CALM_RISK: dict[str, Any] = {

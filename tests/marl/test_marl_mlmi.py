@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from marl_series import walk
 
-from grinder.marl.bars import Floats
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.closed import Floats
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 from grinder.marl.indicators.averages import rsi
 from grinder.marl.indicators.mlmi import PRD, MlmiSettings, crosses, mlmi, mlmi_of_closes, nearest_vote
 from grinder.marl.schema import STRATEGIC_NS

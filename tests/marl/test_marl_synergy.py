@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marl_series import walk
 
-from grinder.marl.features import Features, IndicatorSettings, features
 from grinder.marl.indicators.mlmi import MlmiSettings
 from grinder.marl.indicators.nwrqk import NwRqkSettings
-from grinder.marl.synergy import (
+from grinder.marl.matrices.features import Features, IndicatorSettings, features
+from grinder.marl.matrices.synergy import (
     FVG,
     KINDS,
     MLMI,

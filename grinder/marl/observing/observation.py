@@ -5,8 +5,8 @@ Law: an `Observation` is complete, finite and within its ranges, or it does not 
 The names of halts and pauses in force are never read from a body: who asks does not say what stops him.
 
 One JSON object is one observation: `read_observation` reads it, `as_body` gives it back, `BODY_SCHEMA` says
-what it looks like.  All three follow from the classes of `grinder.marl.parts`, whose attributes carry their
-units and ranges.
+what it looks like.  All three follow from the classes of `grinder.marl.observing.parts`, whose attributes
+carry their units and ranges.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from grinder.marl.figures import DECIMALS, Figure, figures_of, read_number
-from grinder.marl.parts import (
+from grinder.marl.matrices.regime_of_rows import regime_of_rows
+from grinder.marl.observing.figures import DECIMALS, Figure, figures_of, read_number
+from grinder.marl.observing.parts import (
     PRICE,
     WIN_RATE,
     WIN_RATES_MOST,
@@ -34,7 +35,6 @@ from grinder.marl.parts import (
     read_list,
 )
 from grinder.marl.refusals import refused
-from grinder.marl.regime_from_rows import regime_from_rows
 from grinder.marl.schema import (
     LARGEST,
     REGIME,
@@ -210,7 +210,8 @@ def read_observation(body: object, gates: Iterable[str] = ()) -> Observation:
     matrices = _object(found["matrices"], "matrices", names)
     strategic, tactical, regime = (read_matrix(schema, matrices[schema.name]) for schema in SCHEMAS)
     if (given := found.get("regime_probabilities")) is None:
-        probabilities: Sequence[object] = regime_from_rows(strategic, tactical, regime)
+        found_probabilities = regime_of_rows(strategic, tactical, regime).probabilities
+        probabilities: Sequence[object] = found_probabilities.tolist()
     else:
         by_name = _object(given, "regime_probabilities", REGIMES)
         probabilities = [by_name[name] for name in REGIMES]

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Floats, Ints
-from grinder.marl.features import Features
+from grinder.marl.bars.closed import Floats, Ints
 from grinder.marl.indicators.others import momentum
 from grinder.marl.indicators.rolling import rolling_correlation, rolling_std
+from grinder.marl.matrices.features import Features
 from grinder.marl.schema import SYNERGIES
 
 MLMI, NWRQK, FVG = KINDS = ("mlmi", "nwrqk", "fvg")

@@ -11,8 +11,8 @@ import numpy as np
 
 from grinder.data.fixed import Column
 from grinder.data.raw import Kind, RawTable
-from grinder.marl.aggregation import aggregate, filled
-from grinder.marl.bars import Bars, Floats, from_candles
+from grinder.marl.bars.aggregation import aggregate, filled
+from grinder.marl.bars.closed import Bars, Floats, from_candles
 from grinder.marl.schema import TACTICAL_NS
 
 
