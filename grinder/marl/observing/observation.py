@@ -161,6 +161,9 @@ def observation_hash(seen: Observation) -> str:
 
 # --- from and to JSON ----------------------------------------------------------------------------------
 
+THE_BODY: Final = "the body"
+"""Place of what is wrong with the body as a whole."""
+
 _REQUIRED = ("matrices", "synergy", "position", "market", "risk")
 _OPTIONAL = ("regime_probabilities", "edge")
 
@@ -178,7 +181,7 @@ def _object(
         if key not in known:
             own = not place and key == "gates"
             fix = "leave it out: the halts in force are known to the server" if own else f"known keys: {keys}"
-            where = place or "the body"
+            where = place or THE_BODY
             raise refused("observation.unknown_key", "the key is not known", place=where, value=key, fix=fix)
     for key in required:
         if key not in value:
