@@ -28,16 +28,27 @@ import decisions as told
 USERS = [("otto", "operator"), ("vera", "viewer")]
 
 
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A run that nothing holds back."""
+    yield from paper(tmp_path_factory.mktemp("deciding"))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Path]:
     """A run of this test alone: it is paused and killed."""
+    yield from paper(tmp_path)
+
+
+def paper(home: Path) -> Iterator[Path]:
+    """The folder of a paper run that trades."""
     from live_runs import Running, trading, write_config
 
-    config = write_config(tmp_path / "grinder.yaml")
+    config = write_config(home / "grinder.yaml")
     arguments = ("paper", "-c", str(config), "--out", "own", "--feed", "generated:7@60", "--json")
-    with Running(*arguments, cwd=tmp_path):
-        trading(tmp_path / "own")
-        yield tmp_path / "own"
+    with Running(*arguments, cwd=home):
+        trading(home / "own")
+        yield home / "own"
 
 
 def decisions_of(run: Path) -> list[tuple[int, str, dict[str, Any]]]:
@@ -67,10 +78,10 @@ async def listed(web: Web, position: int, query: str = "") -> list[dict[str, Any
 
 
 def test_a_decision_is_in_the_ledger_with_who_asked_and_in_the_list_when_it_is_answered(
-    live: Path, tmp_path: Path
+    calm: Path, tmp_path: Path
 ) -> None:
     async def scene() -> None:
-        async with serving([live], tmp_path, users=USERS) as web:
+        async with serving([calm], tmp_path, users=USERS) as web:
             await web.login("otto")
             found = await web.post("/decide", json=asked("btcusdt"))
             assert found.status == 200, found.text
@@ -79,7 +90,7 @@ def test_a_decision_is_in_the_ledger_with_who_asked_and_in_the_list_when_it_is_a
             expected = told.decide_by_rules(told.body(told.BULLISH))
             assert answer["decision"] == as_json(expected), "what any other process would have decided"
             assert answer["decision"]["action"] == "LONG"
-            (stored,) = [one for one in decisions_of(live) if one[0] == answer["position"]]
+            (stored,) = [one for one in decisions_of(calm) if one[0] == answer["position"]]
             position, stream, state = stored
             assert stream == "input/run"
             ppm = as_parts_per_million(expected)
@@ -99,7 +110,7 @@ def test_a_decision_is_in_the_ledger_with_who_asked_and_in_the_list_when_it_is_a
 
 
 def test_a_model_that_is_missing_or_broken_leaves_the_decision_to_the_rules_and_says_so(
-    live: Path, tmp_path: Path
+    calm: Path, tmp_path: Path
 ) -> None:
     broken = told.write_model(tmp_path / "broken", sha256="0" * 64)
     good = told.write_model(tmp_path / "good")
@@ -108,9 +119,9 @@ def test_a_model_that_is_missing_or_broken_leaves_the_decision_to_the_rules_and_
     async def scene() -> None:
         for at, (model, code) in enumerate(cases.items()):
             home = tmp_path / f"home{at}"
-            async with serving([live], home, no_login=True, model=model) as web:
+            async with serving([calm], home, no_login=True, model=model) as web:
                 found = (await web.post("/decide", json=asked())).json
-                decision, (_, _, state) = found["decision"], decisions_of(live)[-1]
+                decision, (_, _, state) = found["decision"], decisions_of(calm)[-1]
                 assert (decision["fallback"] or {}).get("code") == code
                 assert decision["policy"] == ("rules" if code else "2024-01") == state["policy"]
                 assert state["fallback"] == (code or "")
@@ -120,16 +131,16 @@ def test_a_model_that_is_missing_or_broken_leaves_the_decision_to_the_rules_and_
     play(scene)
 
 
-def test_a_viewer_reads_decisions_and_asks_for_none(live: Path, tmp_path: Path) -> None:
+def test_a_viewer_reads_decisions_and_asks_for_none(calm: Path, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with serving([live], tmp_path, users=USERS) as web:
-            before = len(decisions_of(live))
+        async with serving([calm], tmp_path, users=USERS) as web:
+            before = len(decisions_of(calm))
             await web.login("vera")
             refused = await web.post("/decide", json=asked())
             assert (refused.status, refused.json["code"]) == (403, "auth.role")
             assert (await web.get("/api/marl/decisions")).status == 200
             assert (await web.post("/decide", json=asked(), token="")).status == 401
-            assert len(decisions_of(live)) == before
+            assert len(decisions_of(calm)) == before
 
     play(scene)
 
@@ -168,11 +179,11 @@ BAD: list[tuple[dict[str, Any], int, str, str]] = [
 
 
 def test_a_body_that_is_no_observation_is_refused_with_its_place_and_leaves_no_record(
-    live: Path, tmp_path: Path
+    calm: Path, tmp_path: Path
 ) -> None:
     async def scene() -> None:
-        async with serving([live], tmp_path, no_login=True) as web:
-            before = len(decisions_of(live))
+        async with serving([calm], tmp_path, no_login=True) as web:
+            before = len(decisions_of(calm))
             for body, status, code, place in BAD:
                 web.services.limits._seen.clear()
                 found = await web.post("/decide", json=body)
@@ -181,7 +192,7 @@ def test_a_body_that_is_no_observation_is_refused_with_its_place_and_leaves_no_r
                 assert found.json["fix"], "and how to mend it"
             large = await web.post("/decide", json={**asked(), "more": "x" * LARGEST_BODY})
             assert (large.status, large.json["code"]) == (413, "request.large")
-            assert len(decisions_of(live)) == before
+            assert len(decisions_of(calm)) == before
 
     play(scene)
 
@@ -224,14 +235,14 @@ def test_halts_and_pauses_of_the_run_block_whatever_the_caller_observes(run: Pat
     play(scene)
 
 
-def test_one_key_has_one_effect(live: Path, tmp_path: Path) -> None:
+def test_one_key_has_one_effect(calm: Path, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with serving([live], tmp_path, no_login=True) as web:
-            before, key = len(decisions_of(live)), {"Idempotency-Key": "decide once"}
+        async with serving([calm], tmp_path, no_login=True) as web:
+            before, key = len(decisions_of(calm)), {"Idempotency-Key": "decide once"}
             first = await web.post("/decide", json=asked(), headers=key)
             again = await web.post("/decide", json=asked(), headers=key)
             assert (again.status, again.text) == (200, first.text)
-            assert len(decisions_of(live)) == before + 1
+            assert len(decisions_of(calm)) == before + 1
             other = await web.post("/decide", json=asked(edge=None, market=OTHER), headers=key)
             assert (other.status, other.json["code"]) == (409, "idempotency.other_request")
 
@@ -283,7 +294,7 @@ def test_a_ledger_with_decisions_replays_identically_rebuilds_and_travels(run: P
     assert len(decisions_of(run)) == 3
 
 
-def test_a_body_as_large_as_they_come_fits_and_does_not_hold_up_others(live: Path, tmp_path: Path) -> None:
+def test_a_body_as_large_as_they_come_fits_and_does_not_hold_up_others(calm: Path, tmp_path: Path) -> None:
     rates = [0.123456789 + 0.0001 * at for at in range(1000)]
     edge = {"win_rate": 0.55, "payoff": 1.5, "round_trips": 900, "win_rates": rates}
     whole = told.body(told.BULLISH, edge=edge)
@@ -294,7 +305,7 @@ def test_a_body_as_large_as_they_come_fits_and_does_not_hold_up_others(live: Pat
     assert 20_000 < len(text) < LARGEST_BODY
 
     async def scene() -> None:
-        async with serving([live], tmp_path, no_login=True) as web:
+        async with serving([calm], tmp_path, no_login=True) as web:
             head = {"Content-Type": "application/json"}
             longest = 0.0
 
@@ -315,9 +326,9 @@ def test_a_body_as_large_as_they_come_fits_and_does_not_hold_up_others(live: Pat
     play(scene)
 
 
-def test_the_document_says_what_is_observed_and_what_is_decided(live: Path, tmp_path: Path) -> None:
+def test_the_document_says_what_is_observed_and_what_is_decided(calm: Path, tmp_path: Path) -> None:
     async def scene() -> None:
-        async with serving([live], tmp_path, no_login=True) as web:
+        async with serving([calm], tmp_path, no_login=True) as web:
             document = (await web.get("/api/openapi.json")).json
             schemas = document["components"]["schemas"]
             strategic = schemas["Observation"]["properties"]["matrices"]["properties"]["strategic"]

@@ -158,6 +158,12 @@ def synergies(found: Features) -> tuple[Synergy, ...]:
     return detect(list(bar_signals(found)))
 
 
+def standing(found: Sequence[Synergy], bar: int) -> Synergy | None:
+    """The synergy that is on at the close of a bar: from the bar that completed it through its cool-down."""
+    on = [one for one in found if 0 <= bar - one.bar <= COOLDOWN_BARS]
+    return on[-1] if on else None
+
+
 def _goes_on(bar: int, first: int, sequence: tuple[Signal, ...], signal: Signal) -> bool:
     """Whether a signal belongs to the sequence that is open."""
     in_time = bar - first < WINDOW_BARS
