@@ -4,7 +4,7 @@ import { listing } from "./orders.js";
 // What is to be done, in a word and a sign; colour only repeats it.
 const ACTIONS = {
   LONG: ["▲ long", "past"], SHORT: ["▼ short", "past"], HOLD: ["hold", ""], BLOCKED: ["✕ blocked", "warning"],
-  REDUCE: ["◐ reduce", "warning"], FLATTEN: ["○ flatten", "warning"], EMERGENCY_STOP: ["!\u00a0emergency stop", "bad"],
+  REDUCE: ["◐ reduce", "warning"], FLATTEN: ["○ flatten", "warning"], EMERGENCY_STOP: ["emergency stop", "bad"],
 };
 const action = (name) => badge(...(ACTIONS[name] || [name, ""]));
 const lines = (found) => h("span", {}, found.map((one) => h("span", { class: "line" }, one)));
