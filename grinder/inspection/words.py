@@ -276,9 +276,9 @@ def _deploy(to: Scales, e: Any) -> str:
 def _decision(to: Scales, e: Any) -> str:
     size = f" {_percent(e.size_ppm)} of the limit" if e.size_ppm else ""
     votes = ", ".join(f"{agent} {way} {_percent(sure)}" for agent, _, way, sure in e.votes)
-    why = e.reasons[0][1] if e.reasons else ""
+    code, sentence = e.reasons[0]
     who = "the rules decide" if e.policy == "rules" else f"model {e.policy} decides"
-    return f"{who} {e.action}{size} of {e.symbol} for {e.operator} (votes: {votes}): {why}"
+    return f"{who} {e.action}{size} of {e.symbol} for {e.operator} (votes: {votes}): {sentence or code}"
 
 
 def _percent(ppm: int) -> str:

@@ -224,8 +224,9 @@ class ControlServer:
 
     async def _decision(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)
-        symbol, halts = self._one_symbol(asked), halts_of(self._run.status(), str(asked.get("symbol")))
-        return await self._done(decision_report({**asked, "symbol": symbol}, operator_of(asked), halts))
+        # Nothing is awaited between looking at the halts and learning, so none can begin in between.
+        halts = halts_of(self._run.status(), self._one_symbol(asked))
+        return await self._done(decision_report(asked, operator_of(asked), halts))
 
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)
