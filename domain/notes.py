@@ -69,4 +69,50 @@ class FailoverReport(Record):
     reason: str
 
 
-NOTES: tuple[type[Record], ...] = (RunReport, StreamReport, TapeSegmentReport, HandOver, FailoverReport)
+@record("DecisionReport/1")
+class DecisionReport(Record):
+    """Somebody asked the agents for a decision; it is what they answered, and nothing is traded by it.
+
+    Attributes:
+        action: what to do: LONG, SHORT, HOLD, BLOCKED, REDUCE, FLATTEN or EMERGENCY_STOP.
+        direction: what won the vote: short, neutral or long.
+        size_ppm: the order, of the largest position the limits allow.
+        confidence_ppm: how sure.
+        stop_share_ppm, target_share_ppm: their distances, of the price; 0 where nothing is entered.
+        price: what the shares are of, decimal text as it was observed.
+        policy: ``rules``, or the version of the model.
+        fallback: code of why the rules decided in a model's place; empty if they did not.
+        votes: (agent, what it proposed, direction it votes for, its confidence in ppm) in their turn.
+        reasons: (code, sentence); the first decided.
+        gates: the halts and pauses in force, as the run itself knew them.
+        schema_hash: of the columns of the matrices.
+        observation_hash: of everything the decision rests on.
+        operator: who asked.
+    """
+
+    symbol: str
+    action: str
+    direction: str
+    size_ppm: int
+    confidence_ppm: int
+    stop_share_ppm: int
+    target_share_ppm: int
+    price: str
+    policy: str
+    fallback: str
+    votes: tuple[tuple[str, str, str, int], ...]
+    reasons: tuple[tuple[str, str], ...]
+    gates: tuple[str, ...]
+    schema_hash: str
+    observation_hash: str
+    operator: str
+
+
+NOTES: tuple[type[Record], ...] = (
+    RunReport,
+    StreamReport,
+    TapeSegmentReport,
+    HandOver,
+    FailoverReport,
+    DecisionReport,
+)

@@ -1,4 +1,5 @@
-"""The command line of what is tried before money is at stake: configurations, plans, market data, backtests.
+"""The command line of what is tried before money is at stake: configurations, plans, market data,
+backtests, decisions.
 
 Law: as `grinder.cli`, which adds these commands to its own.
 """
@@ -80,6 +81,39 @@ def plan(configs: tuple[Path, ...], settings: tuple[str, ...], data: tuple[str, 
         return
     for one in plans:
         for table in show.plan_tables(one):
+            show.out.print(table)
+
+
+@main.command()
+@click.argument("data", nargs=-1, required=True, metavar="DATA...")
+@click.option("--symbol", help="The symbol that is meant, or that of files that do not say theirs.")
+@click.option("--model", type=click.Path(path_type=Path), help="Folder of the model that decides.")
+@click.option("--spread-bps", type=float, default=1.0, show_default=True, help="Ask less bid.")
+@click.option("--body", is_flag=True, help="Print the body that POST /decide takes.")
+@JSON
+@guarded
+def decide(
+    data: tuple[str, ...],
+    symbol: str | None,
+    model: Path | None,
+    spread_bps: float,
+    body: bool,
+    as_json: bool,
+) -> None:
+    """Show what the agents decide on market data, at the close of its last bar.
+
+    DATA are candles of at most 5 minutes, or trades.  Nothing is recorded and nothing is traded.
+    """
+    from grinder import show
+    from grinder.commands.decide import decide_on
+
+    found = decide_on(data, symbol, model, spread_bps)
+    if body:
+        click.echo(found.body())
+    elif as_json:
+        print_json(found.as_dict())
+    else:
+        for table in show.decision_tables(found.as_dict()):
             show.out.print(table)
 
 

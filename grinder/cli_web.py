@@ -28,6 +28,7 @@ from grinder.command_line import JSON, guarded, main, print_json
 @click.option("--proxy", "proxies", multiple=True, help="Address of a proxy whose X-Forwarded-For is true.")
 @click.option("--alerts-from", multiple=True, help="Address or network alerts may come from.")
 @click.option("--market", is_flag=True, help="Show the market overview: asks CoinGecko.")
+@click.option("--model", type=click.Path(path_type=Path), help="Folder of the model that decides.")
 @JSON
 @guarded
 def ui(

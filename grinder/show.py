@@ -140,3 +140,47 @@ def plan_tables(plan: dict[str, Any]) -> Iterator[Table]:
             note,
         )
     yield table
+
+
+def decision_tables(found: dict[str, Any]) -> Iterator[Table]:
+    """A decision on market data as tables."""
+    decision, market = found["decision"], found["regime"]
+    price, entered = decision["price"], bool(decision["stop_share"])
+    synergy, regimes = found["synergy"], market["probabilities"].items()
+    pattern = f"none now, {found['synergies_found']} in these bars"
+    if synergy:
+        way = "up" if synergy["direction"] > 0 else "down"
+        pattern = f"{synergy['type']} {way}, confidence {share(synergy['confidence'])}"
+    warm = "" if found["warm"] else "; too few for every figure to have left its warm-up"
+    yield pairs(
+        f"{found['symbol']} at {_when(found['at_ns'])}",
+        [
+            ("action", f"{decision['action']} (the vote: {decision['direction']})"),
+            ("size", f"{share(decision['size'])} of the largest position" if decision["size"] else "none"),
+            ("stop", f"{share(decision['stop_share'])} from {price}" if entered else "none"),
+            ("target", f"{share(decision['target_share'])} from {price}" if entered else "none"),
+            ("confidence", share(decision["confidence"])),
+            ("regime", f"{market['name']} ({', '.join(f'{name} {share(one)}' for name, one in regimes)})"),
+            ("synergy", pattern),
+            ("decided by", decision["policy"]),
+            ("bars", f"{found['bars']:,} of 5 minutes{warm}"),
+            ("assumed", "; ".join(found["assumed"])),
+        ],
+    )
+    votes = Table(title="Votes", title_justify="left")
+    for name in ("agent", "proposes", "votes for", "confidence", "weight"):
+        votes.add_column(name, justify="right" if name in ("confidence", "weight") else "left")
+    for one in decision["votes"]:
+        votes.add_row(
+            one["agent"], one["action"], one["direction"], share(one["confidence"]), f"{one['weight']:g}"
+        )
+    yield votes
+    reasons = Table(title="Reasons; the first decided", title_justify="left", show_header=False)
+    for reason in decision["reasons"]:
+        reasons.add_row(reason["text"], reason["code"])
+    yield reasons
+
+
+def share(ratio: float) -> str:
+    """A ratio in percent."""
+    return f"{100 * ratio:.2f} %"

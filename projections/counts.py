@@ -1,4 +1,4 @@
-"""How many: orders, executions and cycles of every symbol.
+"""How many: orders, executions, cycles and decisions of every symbol.
 
 Law: counted where their rows are made, so a count is what counting the rows would give, without doing it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from projections.record import Handlers, LedgerRecord
 from projections.view import INT, TEXT, Row, Table, View
 
-NAMES = ("orders", "fills", "buys", "sells", "cycles_closed")
+NAMES = ("orders", "fills", "buys", "sells", "cycles_closed", "decisions")
 
 COUNTS = Table("counts", {"symbol": TEXT, **dict.fromkeys(NAMES, INT)}, ("symbol",))
 """`orders` that were ever wanted; `fills`, and how many of them were `buys` and `sells`."""

@@ -16,6 +16,7 @@ from projections import (
     changes,
     counts,
     cycles,
+    decisions,
     equity,
     fills,
     grids,
@@ -64,6 +65,7 @@ PROJECTIONS: dict[str, Projection] = {
     "equity": equity,
     "reconciliation": reconciliation,
     "changes": changes,
+    "decisions": decisions,
 }
 
 TABLES: tuple[Table, ...] = tuple(table for one in PROJECTIONS.values() for table in one.TABLES)

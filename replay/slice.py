@@ -25,6 +25,7 @@ from actors.records import LedgerRow
 from actors.sequencer import CoreFailure
 from domain.codec import decode, encode, state_text
 from domain.inputs import ACCOUNT, CarryState, HaltTrading
+from domain.notes import DecisionReport
 from domain.orders import ENDED
 from domain.record import Record
 from domain.risk_events import BlockReason
@@ -45,6 +46,9 @@ NEW_NAMES = {
 
 DROPPED = frozenset({"text", "evidence", "program"})
 """Fields that only people read, left empty; so is ``detail``."""
+
+RULES = "rules"
+"""The policy of a decision that no model made."""
 
 REASONS = frozenset({"reason", "halted", "stop_reason", "pauses"})
 _A_WORD = re.compile(r"[A-Za-z0-9_.\-]*")
@@ -108,8 +112,19 @@ class Redactor:
         fields = self._walk("", json.loads(encode(report)))
         if "sha256" in fields:
             fields["sha256"] = "0" * 64
+        if isinstance(report, DecisionReport):
+            fields |= self._decided(report)
         found: Record = decode(report.TOPIC, json.dumps(fields))
         return found
+
+    def _decided(self, told: DecisionReport) -> dict[str, Any]:
+        """A halt holds what somebody typed, and so does its sentence; a model is its owner's."""
+        return {
+            "gates": [self._new("halt", one) for one in told.gates],
+            "reasons": [[code, ""] for code, _ in told.reasons],
+            "policy": told.policy if told.policy == RULES else self._new("model", told.policy),
+            "observation_hash": "0" * 64,
+        }
 
     def state(self, text: str, stream: str = "") -> str:
         """An actor's state under the new names."""

@@ -57,6 +57,7 @@ def serve_runs(
     proxies: Sequence[str] = (),
     alerts_from: Sequence[str] = (),
     market: bool = False,
+    model: Path | None = None,
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -74,6 +75,7 @@ def serve_runs(
         raise EnvironmentFault(
             "ui.extra", OFF, value=str(error.name), fix="pip install 'grinder[web]'"
         ) from error
+    from grinder.marl.agents.choosing import RulesInstead
     from grinder.web.settings import WebSettings, from_environment, networks
 
     settings = WebSettings(
@@ -88,12 +90,17 @@ def serve_runs(
         trusted_proxies=networks(tuple(proxies)),
         webhook_allow=networks(tuple(alerts_from)),
         market=market,
+        model=model,
         **from_environment(environment),
     )
     server = WebServer(folders, settings)
 
     def started(address: str) -> None:
-        told(address, _notes(server.services.users.count(), no_login))
+        notes = _notes(server.services.users.count(), no_login)
+        policy = server.services.policy
+        if model is not None and isinstance(policy, RulesInstead):
+            notes.append(policy.why.text)
+        told(address, notes)
 
     # What shows a bot must not take time from the bot: it decides first when both want the processor.
     os.nice(NICE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from grinder.data.describing import Description, describe, verify
 from grinder.data.faults import DataFault, FaultCode
-from grinder.data.loading import load
+from grinder.data.loading import load, load_tables
 from grinder.data.merging import merge
 from grinder.data.raw import Kind, RawFile, RawTable
 from grinder.data.registry import format_names, read_file
@@ -29,6 +29,7 @@ __all__ = [
     "describe",
     "format_names",
     "load",
+    "load_tables",
     "merge",
     "parse_data_argument",
     "read_file",

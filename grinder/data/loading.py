@@ -46,6 +46,17 @@ def load(
             cannot be told, bars mixed with trades, or no data at all.
         EnvironmentFault: pyarrow is missing for a feather or parquet file, or a file may not be opened.
     """
+    loaded: dict[str, Ticks] = {}
+    for symbol, whole in load_tables(paths, tuple(symbols), default_symbol, sizes).items():
+        tick, lot = guess(whole, symbols.get(symbol))
+        loaded[symbol] = to_ticks(whole, symbol, tick, lot)
+    return loaded
+
+
+def load_tables(
+    paths: Sequence[DataArgument], symbols: Sequence[str], default_symbol: str | None, sizes: bool = True
+) -> dict[str, RawTable]:
+    """Read market data as it is, one table a symbol; see `load`."""
     known = (*symbols, default_symbol) if default_symbol and default_symbol not in symbols else tuple(symbols)
     tables: dict[str, list[RawTable]] = {}
     for argument, file in _files(paths, sizes):
@@ -54,12 +65,7 @@ def load(
             tables.setdefault(symbol, []).append(table)
     if not tables:
         raise DataError("data.none", "no market data was given", fix="use --data SYMBOL=PATH")
-    loaded: dict[str, Ticks] = {}
-    for symbol, parts in tables.items():
-        whole = merge(parts)
-        tick, lot = guess(whole, symbols.get(symbol))
-        loaded[symbol] = to_ticks(whole, symbol, tick, lot)
-    return loaded
+    return {symbol: merge(parts) for symbol, parts in tables.items()}
 
 
 def _files(paths: Sequence[DataArgument], sizes: bool) -> Iterator[tuple[DataArgument, RawFile]]:

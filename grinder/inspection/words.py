@@ -273,6 +273,18 @@ def _deploy(to: Scales, e: Any) -> str:
     return f"{e.operator} lets the grid of {e.start.symbol} {how}"
 
 
+def _decision(to: Scales, e: Any) -> str:
+    size = f" {_percent(e.size_ppm)} of the limit" if e.size_ppm else ""
+    votes = ", ".join(f"{agent} {way} {_percent(sure)}" for agent, _, way, sure in e.votes)
+    code, sentence = e.reasons[0]
+    who = "the rules decide" if e.policy == "rules" else f"model {e.policy} decides"
+    return f"{who} {e.action}{size} of {e.symbol} for {e.operator} (votes: {votes}): {sentence or code}"
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm / 10_000:.1f} %"
+
+
 def _grid_blocked(to: Scales, e: Any) -> str:
     return f"{e.command} of {e.symbol} by {e.operator} is blocked: {reason_in_words(e.reason)} ({e.detail})"
 
@@ -324,6 +336,7 @@ _WORDS: dict[str, Callable[[Scales, Any], str]] = {
     "DifferenceFound": _difference,
     "RunReport": _run,
     "HandOver": lambda to, e: f"{e.operator} lets {e.node} take the run over",
+    "DecisionReport": _decision,
     "FailoverReport": lambda to, e: f"{e.node} takes over (epoch {e.epoch}), {e.step}: {e.reason}",
     "OrderCancelledReport": lambda to, e: f"the exchange ended the order: {reason_in_words(e.reason)}",
     "NoAnswerReport": lambda to, e: (
@@ -362,6 +375,8 @@ RULES: dict[str, str] = {
     "OrderClosed": "an order ends only on evidence from the exchange",
     "OrderOutcomeUnknown": "no answer is no outcome: nothing is sent again until the exchange was asked",
     "LevelReleased": "after a refusal a level waits 1 s, doubled each time in a row, at most an hour",
+    "DecisionReport": "three agents vote: risk veto, halts and pauses, strategic direction, tactical timing; "
+    "it trades nothing",
     "SymbolHalted": "the stop prices are watched on every tick",
     "TradingHalted": "the price at which a drawdown limit is reached is solved for and watched on every tick",
 }

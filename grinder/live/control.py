@@ -20,7 +20,9 @@ from domain.record import Record
 from grinder.errors import UserError
 from grinder.files import OWNER_ONLY
 from grinder.ledger.writer import JournalFailed
+from grinder.live.decisions import decision_report
 from grinder.live.errors import REASON as ERRORS
+from grinder.live.halts import halts_of
 from grinder.live.places import address_file, read_json, socket_path, write_private
 
 OPERATOR = "operator"
@@ -124,6 +126,7 @@ class ControlServer:
                 web.post("/deploy/preview", self._preview),
                 web.post("/rebalance", self._rebalance),
                 web.post("/failover", self._failover),
+                web.post("/decision", self._decision),
             ]
         )
         self._runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
@@ -218,6 +221,12 @@ class ControlServer:
 
     async def _failover(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(await self._run.hand_over(operator_of(await _body(request))))
+
+    async def _decision(self, request: web.Request) -> web.StreamResponse:
+        asked = await _body(request)
+        # Nothing is awaited between looking at the halts and learning, so none can begin in between.
+        halts = halts_of(self._run.status(), self._one_symbol(asked))
+        return await self._done(decision_report(asked, operator_of(asked), halts))
 
     async def _accept(self, request: web.Request) -> web.StreamResponse:
         asked = await _body(request)

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from grinder.errors import EnvironmentFault
+from grinder.marl.agents.choosing import choose_policy
 from grinder.web.access.attempts import Attempts
 from grinder.web.access.audit import Audit
 from grinder.web.access.passwords import COST
@@ -79,6 +80,7 @@ class WebServer:
             limits=Limits(clock),
             market=MarketOverview(source, clock),
             metrics=WebMetrics(),
+            policy=choose_policy(settings.model),
             routes=routes,
         )
         self._following: list[asyncio.Task[None]] = []

@@ -15,6 +15,7 @@ import attrs
 import msgspec
 from aiohttp import web
 
+from grinder.marl.agents.policy import Policy
 from grinder.web.access.attempts import Attempts
 from grinder.web.access.audit import Audit
 from grinder.web.access.repeats import Repeats
@@ -99,6 +100,7 @@ class Services:
     limits: Limits
     market: MarketOverview
     metrics: WebMetrics
+    policy: Policy
     routes: tuple[Route, ...]
     sockets: WeakSet[web.WebSocketResponse] = attrs.field(factory=WeakSet)
 

@@ -383,7 +383,7 @@ async def harden(request: web.Request, answer: web.StreamResponse) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["X-Frame-Options"] = "DENY"
     headers["Referrer-Policy"] = "no-referrer"
-    if request.path.startswith(("/api", "/auth")):
+    if request.path.startswith(("/api", "/auth", "/decide")):
         headers["Cache-Control"] = "no-store"
     if services.settings.tls:
         headers["Strict-Transport-Security"] = "max-age=31536000"

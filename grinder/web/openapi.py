@@ -13,6 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from grinder import __version__
+from grinder.marl.deciding.decision import DECISION_SCHEMA
+from grinder.marl.observing.observation import BODY_SCHEMA
 from grinder.web.admission import Role
 from grinder.web.call import Nothing, Route
 from grinder.web.queries import LISTINGS
@@ -62,11 +64,12 @@ def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _row(table: Table) -> dict[str, Any]:
-    kinds = {
+def _row(table: Table, lists: Iterable[str] = ()) -> dict[str, Any]:
+    kinds: dict[str, Any] = {
         name: {"type": ["integer", "null"] if kind == INT else ["string", "null"]}
         for name, kind in table.columns.items()
     }
+    kinds.update({name: {"type": "array"} for name in lists})
     return {"type": "object", "required": list(kinds), "properties": kinds}
 
 
@@ -106,7 +109,12 @@ def answers() -> dict[str, Any]:
     found: dict[str, Any] = {
         "Object": {"type": "object"},
         "AsOf": _AS_OF,
-        "Problem": _object(("detail", "code"), detail=text, code=text, value=text, fix=text),
+        "Problem": _object(("detail", "code"), detail=text, code=text, place=text, value=text, fix=text),
+        "Observation": BODY_SCHEMA,
+        "Decision": _object(
+            ("status", "operator", "position", "symbol", "gates", "decision"), status=text, operator=text,
+            position=number, symbol=text, gates={"type": "array", "items": text}, decision=DECISION_SCHEMA,
+        ),
         "Grids": _object(("grids", "as_of"), grids=rows, as_of=_ref("AsOf")),
         "Prices": _object(("prices", "as_of"), prices={"type": "array", "items": _PRICE}, as_of=_ref("AsOf")),
         "Positions": _object(
@@ -146,7 +154,7 @@ def answers() -> dict[str, Any]:
         "ReconciliationPage": _items(_row(LISTINGS["reconciliations"].table)),
     }  # fmt: skip
     for name, listing in LISTINGS.items():
-        found[f"{name.capitalize()}Page"] = _items(_row(listing.table))
+        found[f"{name.capitalize()}Page"] = _items(_row(listing.table, listing.lists))
     return found
 
 

@@ -20,6 +20,7 @@ class Problem(Exception):
         status: HTTP status.
         code: stable dotted name; programs match on it.
         detail: what is wrong, in one sentence.
+        place: where in what was sent; empty where the sentence says it.
         value: the offending value as it was sent, shortened; never a secret.
         fix: what mends it.
         headers: sent along with the answer.
@@ -31,6 +32,7 @@ class Problem(Exception):
         code: str,
         detail: str,
         *,
+        place: str = "",
         value: str = "",
         fix: str = "",
         headers: Mapping[str, str] | None = None,
@@ -39,14 +41,15 @@ class Problem(Exception):
         self.status = status
         self.code = code
         self.detail = detail
+        self.place = place
         self.value = value[:LONGEST_VALUE]
         self.fix = fix
         self.headers = dict(headers or {})
 
     def as_dict(self) -> dict[str, Any]:
         """The body of the answer; empty parts are left out."""
-        parts = {"detail": self.detail, "code": self.code, "value": self.value, "fix": self.fix}
-        return {name: part for name, part in parts.items() if part}
+        names = ("detail", "code", "place", "value", "fix")
+        return {name: part for name in names if (part := getattr(self, name))}
 
 
 _STATUS = {"control.not_running": 503, "control.symbol": 404, "ledger.missing": 503}

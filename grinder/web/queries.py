@@ -12,10 +12,12 @@ from decimal import Decimal
 from typing import Any, Final
 
 import attrs
+import msgspec
 
 from grinder.web.runs import position_of
 from projections.counts import COUNTS
 from projections.cycles import CYCLES
+from projections.decisions import DECISIONS, LISTS
 from projections.equity import CURVE
 from projections.fills import TRADES
 from projections.grids import CONFIGS
@@ -40,11 +42,13 @@ class Listing:
     Attributes:
         order: the column that orders it, a record's position; unique.
         filters: columns a request may ask an exact value of.
+        lists: columns that hold a list as JSON, answered as lists.
     """
 
     table: Table
     order: str
     filters: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
 
 LISTINGS: Final[dict[str, Listing]] = {
@@ -53,6 +57,7 @@ LISTINGS: Final[dict[str, Listing]] = {
     "cycles": Listing(CYCLES, "first_position", ("symbol", "status")),
     "equity": Listing(CURVE, "position", ("kind",)),
     "reconciliations": Listing(COMPARISONS, "position"),
+    "decisions": Listing(DECISIONS, "position", ("symbol", "action"), LISTS),
     "halts": Listing(HALTS, "position", ("symbol", "kind")),
 }
 
@@ -99,6 +104,8 @@ def page(
         (*values, limit + 1),
     )
     items = found[:limit]
+    for row in items:
+        row.update({name: msgspec.json.decode(row[name]) for name in listing.lists})
     return {"items": items, "next": items[-1][column] if len(found) > limit else None}
 
 

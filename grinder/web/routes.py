@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from grinder.web import pages
 from grinder.web.call import Route
-from grinder.web.handlers import auth, commands, grids, ledger, reading, stream, system, webhook
+from grinder.web.handlers import auth, commands, deciding, grids, ledger, reading, stream, system, webhook
 
 ROUTES: tuple[Route, ...] = (
     *system.ROUTES,
     *reading.ROUTES,
     *commands.ROUTES,
     *grids.ROUTES,
+    *deciding.ROUTES,
     *ledger.ROUTES,
     *webhook.ROUTES,
     *auth.ROUTES,

@@ -59,6 +59,7 @@ class WebSettings:
         trusted_proxies: peers whose ``X-Forwarded-For`` is believed.
         webhook_allow: addresses alerts may come from; empty: any that shows a token or signature.
         market: whether the market overview may ask the internet.
+        model: folder of the model that decides; None: the rules do.
     """
 
     host: str = "127.0.0.1"
@@ -75,6 +76,7 @@ class WebSettings:
     webhook_token: str = attrs.field(default="", repr=False)
     metrics_token: str = attrs.field(default="", repr=False)
     market: bool = False
+    model: Path | None = None
 
     @property
     def loopback(self) -> bool:

@@ -11,13 +11,16 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from grinder.marl.agents.choosing import choose_policy
 from grinder.marl.agents.network import MANIFEST, SIZES, WEIGHTS, parameter_shapes
 from grinder.marl.agents.odds import Odds
 from grinder.marl.agents.policy import Proposal
 from grinder.marl.agents.risk import RiskOutput
 from grinder.marl.agents.strategic import StrategicOutput
 from grinder.marl.agents.tactical import TacticalOutput
-from grinder.marl.observation import Observation, read_observation
+from grinder.marl.deciding.coordination import decide
+from grinder.marl.deciding.decision import Decision
+from grinder.marl.observing.observation import Observation, read_observation
 from grinder.marl.schema import SCHEMAS, schema_hash
 
 CALM_RISK: dict[str, Any] = {
@@ -145,3 +148,8 @@ def write_model(folder: Path, made: Mapping[str, NDArray[Any]] | None = None, **
     }
     (folder / MANIFEST).write_bytes(orjson.dumps(told))
     return folder
+
+
+def decide_by_rules(whole: Mapping[str, Any], gates: tuple[str, ...] = ()) -> Decision:
+    """The decision on a body where no model is configured."""
+    return decide(read_observation(whole, gates), choose_policy(None))

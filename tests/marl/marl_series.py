@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grinder.marl.bars import Bars, Floats, from_candles
+from grinder.marl.bars.closed import Bars, Floats, from_candles
 from grinder.marl.schema import STRATEGIC_NS, TACTICAL_NS
 
 MONDAY_NS = 1_704_067_200_000_000_000

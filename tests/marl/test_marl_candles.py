@@ -7,8 +7,8 @@ import pytest
 from marl_series import MONDAY_NS
 
 from grinder.data.raw import Kind, RawTable
-from grinder.marl.aggregation import aggregate
-from grinder.marl.candles import bars_of_table, tactical_bars
+from grinder.marl.bars.aggregation import aggregate
+from grinder.marl.bars.candles import bars_of_table, tactical_bars
 from grinder.marl.schema import MINUTE_NS, TACTICAL_NS
 
 

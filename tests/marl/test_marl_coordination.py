@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from grinder.marl.agents.odds import CAREFUL, LONG, NEUTRAL, SHORT, Odds, choose
 from grinder.marl.agents.risk import ACTIONS as RISK_ACTIONS
 from grinder.marl.agents.rules import RulePolicy
-from grinder.marl.coordination import WEIGHTS, coordinate, decide, scores
-from grinder.marl.decision import ACTIONS, Decision, as_json, as_parts_per_million
-from grinder.marl.hierarchy import HIERARCHY, Case, enter, no_direction
-from grinder.marl.negotiation import Negotiated, negotiate, shared_axis
+from grinder.marl.deciding.coordination import WEIGHTS, coordinate, decide, scores
+from grinder.marl.deciding.decision import ACTIONS, Decision, as_json, as_parts_per_million
+from grinder.marl.deciding.hierarchy import HIERARCHY, Case, enter, no_direction
+from grinder.marl.deciding.negotiation import Negotiated, negotiate, shared_axis
 from grinder.marl.reasons import REASONS, reason
 from grinder.marl.schema import schema_hash
 

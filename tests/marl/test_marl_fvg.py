@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from marl_series import walk, written
 
-from grinder.marl.bars import Bars
+from grinder.marl.bars.closed import Bars
 from grinder.marl.indicators.fvg import PLAIN, Fvg, FvgSettings, fvg, zones
 
 Row = tuple[float, float, float, float]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from marl_series import walk, written
 
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 
 
 def test_the_first_three_bars_follow_the_recursion() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grinder.marl.kelly import Kelly, cut_win_rate, kelly, kelly_fraction
+from grinder.marl.deciding.kelly import Kelly, cut_win_rate, kelly, kelly_fraction
 
 
 def codes(found: Kelly) -> list[str]:

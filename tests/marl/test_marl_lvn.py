@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from marl_series import candles, of_closes, walk
 
-from grinder.marl.bars import Bars
+from grinder.marl.bars.closed import Bars
 from grinder.marl.indicators.lvn import LvnSettings, lvn, profiles, skewness, value_area
 from grinder.marl.schema import STRATEGIC_NS
 

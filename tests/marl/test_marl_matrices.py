@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marl_series import of_closes, walk
 
-from grinder.marl.bars import Bars
-from grinder.marl.features import features
+from grinder.marl.bars.closed import Bars
 from grinder.marl.indicators.rolling import rolling_z
-from grinder.marl.matrices import BARS_WARM, Matrices, Matrix, NotReady, Rows, assemble, at, rows
+from grinder.marl.matrices.assembling import BARS_WARM, Matrices, Matrix, NotReady, Rows, assemble, at, rows
+from grinder.marl.matrices.features import features
 from grinder.marl.schema import REGIME, STRATEGIC, STRATEGIC_NS, TACTICAL, MatrixSchema
 
 LONG = walk(4400, 101, step=0.003)

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from marl_series import walk
+from marl_series import of_closes, walk
 
-from grinder.marl.bars import Floats
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.closed import Floats
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 from grinder.marl.indicators.averages import rsi
 from grinder.marl.indicators.mlmi import PRD, MlmiSettings, crosses, mlmi, mlmi_of_closes, nearest_vote
 from grinder.marl.schema import STRATEGIC_NS
@@ -73,6 +73,17 @@ def test_the_index_is_that_of_a_plain_loop(chosen: MlmiSettings, seed: int) -> N
     assert got.value.tolist() == pytest.approx(values)
     assert got.signal.tolist() == signals
     assert (got.signal != 0).any()
+
+
+def test_a_known_market_has_the_known_index() -> None:
+    """Written down from the plain loop above; three waves, to the cent."""
+    at = np.arange(320)
+    closes = np.round(100 + 4 * np.sin(at / 9) + 2 * np.sin(at / 3.1) + 6 * np.sin(at / 37), 2)
+    found = mlmi(of_closes(closes))
+    known = [50.0, 46.15, 42.86, 42.86, 46.67, 50.0, 47.06, 44.44, 44.44, 47.37]
+    assert found.value[200:320:12].tolist() == pytest.approx(known, abs=0.005)
+    turns = {int(one): found.signal[one] for one in np.flatnonzero(found.signal)}
+    assert turns == dict.fromkeys((107, 169, 202, 246, 261, 303), -1.0)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from marl_series import of_closes, walk
 
-from grinder.marl.bars import Bars
+from grinder.marl.bars.closed import Bars
 from grinder.marl.indicators.mmd import (
     MmdSettings,
     kernel_width,

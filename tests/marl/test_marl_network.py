@@ -15,7 +15,7 @@ from grinder.marl.agents.choosing import choose_policy
 from grinder.marl.agents.network import HEADS, MANIFEST, SIZES, WEIGHTS, forward, load_network
 from grinder.marl.agents.rules import RulePolicy
 from grinder.marl.agents.views import risk_view, strategic_view, tactical_view
-from grinder.marl.coordination import decide
+from grinder.marl.deciding.coordination import decide
 from grinder.marl.refusals import MODEL_REFUSALS, ModelRefused
 
 

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from marl_series import walk
 
-from grinder.marl.bars import Bars, Floats
-from grinder.marl.features import features
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.closed import Bars, Floats
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 from grinder.marl.indicators.fvg import PLAIN, fvg
 from grinder.marl.indicators.lvn import LvnSettings, lvn
 from grinder.marl.indicators.mlmi import PRD, mlmi
 from grinder.marl.indicators.mmd import MmdSettings, mmd_score
 from grinder.marl.indicators.nwrqk import NwRqkSettings, nwrqk
 from grinder.marl.indicators.others import others
-from grinder.marl.matrices import rows
-from grinder.marl.regime import classify, figures_of
+from grinder.marl.matrices.assembling import rows
+from grinder.marl.matrices.features import features
+from grinder.marl.matrices.regime import classify, figures_of
+from grinder.marl.matrices.synergy import bar_signals, correlation_5m_30m
 from grinder.marl.schema import STRATEGIC_NS
-from grinder.marl.synergy import bar_signals, correlation_5m_30m
 
 Indicator = Callable[[Bars], dict[str, Floats]]
 

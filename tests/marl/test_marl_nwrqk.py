@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from marl_series import walk
 
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 from grinder.marl.indicators.nwrqk import (
     WIDE,
     NwRqkSettings,

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grinder.errors import UserError
-from grinder.marl.observation import (
+from grinder.marl.observing.observation import (
     BODY_SCHEMA,
     Observation,
     as_body,
@@ -23,7 +23,7 @@ from grinder.marl.observation import (
     observation_hash,
     read_observation,
 )
-from grinder.marl.parts import Edge, RiskFigures
+from grinder.marl.observing.parts import Edge, RiskFigures
 from grinder.marl.refusals import OBSERVATION_REFUSALS
 from grinder.marl.schema import REGIMES, SCHEMAS
 
@@ -298,14 +298,14 @@ REGIME_CASES: list[tuple[dict[str, float], str]] = [
 def test_a_regime_left_out_is_read_from_the_last_rows(columns: dict[str, float], named: str) -> None:
     # atanh(0.77)/20 = 0.0510 and atanh(0.47)/10 = 0.0510, the mean is above 0.05; 0.75 and 0.45 give 0.0486
     found = seen(columns, regime_probabilities=None).regime_probabilities
-    assert found == tuple(0.775 if name == named else 0.075 for name in REGIMES)
+    assert found == tuple(0.88 if name == named else 0.04 for name in REGIMES)
 
 
 def test_only_the_last_row_tells_the_regime() -> None:
     rows = matrices()
     rows["regime"][0][1] = 3.0
     whole = body(regime_probabilities=None, matrices=rows)
-    assert read_observation(whole).regime_probabilities[1] == 0.775
+    assert read_observation(whole).regime_probabilities[1] == 0.88
 
 
 # --- the schema ----------------------------------------------------------------------------------------

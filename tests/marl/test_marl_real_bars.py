@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from grinder.data import read_file
-from grinder.marl.candles import bars_of_table, tactical_bars
-from grinder.marl.features import features
-from grinder.marl.matrices import Matrices, assemble, at, rows
-from grinder.marl.regime import regime_at
+from grinder.marl.bars.candles import bars_of_table, tactical_bars
+from grinder.marl.matrices.assembling import Matrices, assemble, at, rows
+from grinder.marl.matrices.features import features
+from grinder.marl.matrices.regime import regime_at
 from grinder.marl.schema import REGIME, STRATEGIC, TACTICAL
 
 pytestmark = pytest.mark.real_data

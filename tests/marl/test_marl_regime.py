@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marl_series import walk
 
-from grinder.marl.features import features
-from grinder.marl.markov import transition_row
-from grinder.marl.regime import (
+from grinder.marl.matrices.features import features
+from grinder.marl.matrices.markov import transition_row
+from grinder.marl.matrices.regime import (
     CRISIS,
     PRIOR,
     RANGING,

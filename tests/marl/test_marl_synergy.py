@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marl_series import walk
 
-from grinder.marl.features import Features, IndicatorSettings, features
 from grinder.marl.indicators.mlmi import MlmiSettings
 from grinder.marl.indicators.nwrqk import NwRqkSettings
-from grinder.marl.synergy import (
+from grinder.marl.matrices.features import Features, IndicatorSettings, features
+from grinder.marl.matrices.synergy import (
     FVG,
     KINDS,
     MLMI,
@@ -29,6 +29,7 @@ from grinder.marl.synergy import (
     fvg_strength,
     mlmi_strength,
     nwrqk_strength,
+    standing,
     step,
     synergies,
 )
@@ -114,6 +115,12 @@ def test_a_kind_that_is_there_already_changes_nothing() -> None:
 def test_after_a_synergy_five_bars_drop_what_they_find(pause: int, count: int) -> None:
     all_three = bar(MLMI, NWRQK, FVG)
     assert len(detect([all_three, *quiet(pause), all_three])) == count
+
+
+def test_a_synergy_stands_from_its_bar_through_its_cooldown() -> None:
+    found = detect([*quiet(3), bar(*KINDS), *quiet(20)])
+    assert [at for at in range(24) if standing(found, at)] == [3, 4, 5, 6, 7, 8]
+    assert standing((), 5) is None
 
 
 def test_a_sequence_may_begin_in_the_cooldown_and_complete_after_it() -> None:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marl_series import MONDAY_NS
 
-from grinder.marl.bars import Bar
+from grinder.marl.bars.closed import Bar
+from grinder.marl.bars.tick_bars import TickFault, TimeBarBuilder, time_bars
 from grinder.marl.schema import MINUTE_NS, TACTICAL_NS
-from grinder.marl.tick_bars import TickFault, TimeBarBuilder, time_bars
 
 LENGTH = TACTICAL_NS
 T0 = MONDAY_NS

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from marl_series import MONDAY_NS, walk
 
-from grinder.marl.aggregation import Joiner, TimeframesBuilder, aggregate, filled
-from grinder.marl.bars import COLUMNS, Bar, Bars, from_candles, latest_closed, stacked
-from grinder.marl.features import features
+from grinder.marl.bars.aggregation import Joiner, TimeframesBuilder, aggregate, filled
+from grinder.marl.bars.closed import COLUMNS, Bar, Bars, from_candles, latest_closed, stacked
+from grinder.marl.bars.tick_bars import time_bars
+from grinder.marl.matrices.features import features
 from grinder.marl.schema import MINUTE_NS, STRATEGIC_NS, TACTICAL_NS
-from grinder.marl.tick_bars import time_bars
 
 
 def same(left: Bars, right: Bars) -> bool:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grinder.marl.tick_bars import TickFault
-from grinder.marl.volume_bars import VolumeBarBuilder, default_threshold, volume_bars
+from grinder.marl.bars.tick_bars import TickFault
+from grinder.marl.bars.volume_bars import VolumeBarBuilder, default_threshold, volume_bars
 
 
 def test_the_tick_that_crosses_is_split() -> None:

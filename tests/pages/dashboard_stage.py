@@ -14,14 +14,17 @@ import attrs
 import pytest
 from chromium import BINARY, Browser, Process
 
+from actors.journal import MemoryJournal
 from domain.inputs import CorrectBalance
-from domain.notes import HandOver
+from domain.notes import DecisionReport, HandOver
 from domain.record import Record
 from grinder import __version__
 from grinder.commands.backtest import execute
 from grinder.config import config_as_dict, load_config
+from grinder.ledger.recorder import open_application
 from grinder.live.control import ControlServer
 from grinder.live.deployed import differences, grid_of, terms_of, with_settings
+from grinder.live.rebuild import rebuild
 from grinder.plan import plan_grid
 from grinder.run_folder import RunFolder
 from grinder.views.store import update
@@ -69,8 +72,51 @@ def _backtest(path: Path) -> RunFolder:
     folder = RunFolder(path)
     folder.create()
     execute(config, markets, folder, ledger_id, 7, manifest, lambda stage, done, total: None)
+    _decide(folder)
     update(folder.path)
     return folder
+
+
+VOTES = (
+    ("strategic", "long 0.75", "long", 812_345),
+    ("tactical", "enter, stop 2 ATR, scale 1", "long", 603_000),
+    ("risk", "none, multiplier 1", "neutral", 512_000),
+)
+
+DECIDED: tuple[dict[str, Any], ...] = (
+    {"action": "LONG", "size_ppm": 374_400, "confidence_ppm": 712_000, "stop_share_ppm": 8_123,
+     "target_share_ppm": 12_185, "reasons": (
+         ("vote.won", "long has 0.7120, and 0.65 suffice."), ("timing.enter", "The tactical agent enters."),
+         ("model.none", "The rules decide: no model is configured."))},
+    {"action": "HOLD", "symbol": "ETHUSDT", "price": "3000.12", "reasons": (
+        ("vote.below_threshold", "The vote is long with a score of 0.5024, below 0.65."),)},
+    {"action": "BLOCKED", "confidence_ppm": 1_000_000,
+     "gates": ("kill switch (MANUAL: too hot)", "pause (operator)"),
+     "reasons": (("gate.in_force", "kill switch (MANUAL: too hot) is in force."),
+                 ("gate.in_force", "pause (operator) is in force."))},
+    {"action": "EMERGENCY_STOP", "policy": "2024-01", "fallback": "", "reasons": (
+        ("risk.veto", "The risk agent vetoes with emergency_stop at 0.9012."),)},
+)  # fmt: skip
+
+
+def _decide(folder: RunFolder) -> None:
+    """Somebody asks for decisions at the end of the run."""
+    found = rebuild(folder.ledger)
+    journal = found.core.journal
+    assert isinstance(journal, MemoryJournal)
+    for at, changes in enumerate(DECIDED, 1):
+        fields: dict[str, Any] = {
+            "symbol": "BTCUSDT", "action": "HOLD", "direction": "long", "size_ppm": 0,
+            "confidence_ppm": 502_400, "stop_share_ppm": 0, "target_share_ppm": 0,
+            "price": "61250.5", "policy": "rules",
+            "fallback": "model.none", "votes": VOTES, "reasons": (), "gates": (), "schema_hash": "a" * 64,
+            "observation_hash": "b" * 64, "operator": "anna", **changes,
+        }  # fmt: skip
+        found.core.learn(DecisionReport(**fields), found.last_ns + at * 10**9)
+    application = open_application(folder.ledger, create=False)
+    recorder = application.ledger_recorder
+    recorder.append_rows(journal.rows, recorder.take_epoch())
+    application.close()
 
 
 @pytest.fixture(scope="session")

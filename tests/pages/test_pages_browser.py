@@ -33,6 +33,7 @@ PAGES = {
     "grids/BTCUSDT": "BTCUSDT",
     "orders": "Orders",
     "fills": "Fills",
+    "decisions": "Decisions",
     "balances": "Balances",
     "market": "Market",
     "risk": "Risk and halts",
@@ -61,6 +62,40 @@ async def ask(stage: Stage, path: str) -> Any:
     async with aiohttp.ClientSession() as session, session.get(stage.address + path) as answer:
         assert answer.status == 200, await answer.text()
         return await answer.json()
+
+
+def test_decisions_say_in_words_what_was_decided_why_and_lead_to_their_record(staged: Staging) -> None:
+    async def scene() -> None:
+        async with staged() as stage:
+            browser = stage.browser
+            await stage.show("decisions")
+            rows = "document.querySelectorAll('tbody tr')"
+            assert await browser.run(f"{rows}.length") == 4
+            shown = await stage.text("tbody")
+            parts = (
+                *("▲ long", "hold", "✕ blocked", "emergency stop", "37.4 %", "0.81 %, 1.22 %"),
+                *("strategic long 81 %", "risk neutral 51 %", "anna", "rules (model.none)"),
+                *("The vote is long with a score of 0.5024", "pause (operator) is in force."),
+            )
+            for part in parts:
+                assert part in shown, part
+            assert shown.index("emergency") < shown.index("long 81"), "newest first"
+            choose = "document.querySelectorAll('.filters select')"
+            await browser.run(f"{choose}[1].value = 'BLOCKED'; {choose}[1].onchange({{target: {choose}[1]}})")
+            await browser.until(f"{rows}.length === 1")
+            assert "1 of 1 shown" in await stage.text()
+            await browser.click("tbody a.row")
+            await browser.until("location.hash.startsWith('#/ledger/')")
+            await browser.until("document.querySelector('h1').innerText === 'Ledger'")
+            await browser.until(
+                "document.getElementById('page').innerText.includes('the rules decide BLOCKED')"
+            )
+            await stage.show("decisions", run="growing")
+            assert "POST /decide" in await stage.text()
+            assert "grinder decide" in await stage.text()
+            assert browser.console == []
+
+    play(scene())
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

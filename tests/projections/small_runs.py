@@ -15,6 +15,7 @@ from domain.codec import decode
 from domain.grids.spec import BOUNDED, GridSpec
 from domain.inputs import OpenAccount, OpenPortfolio, StartClock, StartGrid
 from domain.instrument import LINEAR, PPM, SPOT, Instrument, ListInstrument, value
+from domain.notes import DecisionReport
 from domain.record import Record
 from projections.record import LedgerRecord
 from projections.registry import apply_all, fresh, is_read
@@ -217,3 +218,40 @@ def neutral_linear(seed: int = 1, rows: int = 900, **more: object) -> SmallRun:
         exchange=exchange,
         **more,  # type: ignore[arg-type]
     )
+
+
+def decision(**changes: object) -> DecisionReport:
+    """A decision to buy a quarter, as somebody was given it."""
+    fields: dict[str, object] = {
+        "symbol": "BTCUSDT",
+        "action": "LONG",
+        "direction": "long",
+        "size_ppm": 250_000,
+        "confidence_ppm": 710_000,
+        "stop_share_ppm": 8_000,
+        "target_share_ppm": 12_000,
+        "price": "100.0",
+        "policy": "rules",
+        "fallback": "model.none",
+        "votes": (
+            ("strategic", "long 0.75", "long", 800_000),
+            ("tactical", "enter, stop 2 ATR, scale 1", "long", 600_000),
+            ("risk", "none, multiplier 1", "neutral", 500_000),
+        ),
+        "reasons": (("vote.won", "long has 0.71, and 0.65 suffice."), ("model.none", "The rules decide.")),
+        "gates": (),
+        "schema_hash": "a" * 64,
+        "observation_hash": "b" * 64,
+        "operator": "anna",
+    }
+    return DecisionReport(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def decided(run: SmallRun) -> SmallRun:
+    """A run in whose middle three decisions were asked for."""
+    blocked = {"action": "BLOCKED", "size_ppm": 0, "gates": ("kill switch (MANUAL)",), "operator": "otto"}
+    for hours, one in ((2, decision()), (4, decision(action="HOLD", size_ppm=0)), (6, decision(**blocked))):
+        while run.backtest.step(START + hours * HOUR):
+            pass
+        run.backtest.runtime.learn(one, run.backtest.now_ns)
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,8 @@ from small_runs import (
     QUOTE_UNIT,
     START,
     SmallRun,
+    decided,
+    decision,
     instrument,
     long_spot,
     neutral_linear,
@@ -36,7 +39,9 @@ from domain.orders import BUY, SIGN
 from domain.units import from_units
 from projections.amounts import ZERO
 from projections.changes import CHANGES
+from projections.counts import COUNTS
 from projections.cycles import CYCLES
+from projections.decisions import DECISIONS
 from projections.equity import CURVE
 from projections.fills import TRADES
 from projections.grids import CONFIGS
@@ -81,6 +86,7 @@ RUNS = {
     "neutral": neutral_linear,
     "limited": limited,
     "changed long": lambda: changed(long_spot(rows=900)),
+    "decided": lambda: decided(long_spot(rows=900)),
     "changed neutral": lambda: changed(neutral_linear()),
 }
 
@@ -269,6 +275,28 @@ def test_a_change_of_terms_is_told_with_who_and_from_what_to_what() -> None:
     setting = "grids.BTCUSDT.grid_number"
     assert said == [(SYMBOL, "anna", setting, "10", "16"), (SYMBOL, "anna", setting, "10", "6")]
     assert rows[0]["ts_ns"] < rows[1]["ts_ns"] and rows[0]["place"] == 0
+
+
+def test_a_decision_is_a_row_with_its_votes_and_who_asked_and_moves_nothing_else() -> None:
+    alone, run = long_spot(rows=900).run(), decided(long_spot(rows=900)).run()
+    view = project(run.rows)
+    told = list(view.of(DECISIONS).rows())
+    assert [(row["action"], row["size_ppm"], row["operator"]) for row in told] == [
+        ("LONG", 250_000, "anna"),
+        ("HOLD", 0, "anna"),
+        ("BLOCKED", 0, "otto"),
+    ]
+    first = decision()
+    assert json.loads(told[0]["votes"]) == [list(one) for one in first.votes]
+    assert json.loads(told[0]["reasons"]) == [list(one) for one in first.reasons]
+    assert json.loads(told[2]["gates"]) == ["kill switch (MANUAL)"]
+    assert [run.rows[row["position"] - 1].topic for row in told] == ["DecisionReport/1"] * 3
+    (count,) = view.of(COUNTS).rows()
+    assert count["decisions"] == 3
+    others = [row for row in run.rows if row.topic != "DecisionReport/1"]
+    assert [(row.stream, row.topic, row.state) for row in others if row.stream != "input/run"] == [
+        (row.stream, row.topic, row.state) for row in alone.rows if row.stream != "input/run"
+    ], "a decision leads to no event and changes none"
 
 
 def test_a_kill_by_a_person_names_the_person() -> None:

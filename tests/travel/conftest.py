@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-for room in ("ledger", "live", "travel"):
+for room in ("ledger", "live", "projections", "travel"):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / room))
 
 

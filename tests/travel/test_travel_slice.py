@@ -11,15 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_ledgers import copy_run, replace_records
+from small_runs import decision
 from travel_runs import MemoryJournal, manifest_of, quiet, rows_of, topics
 
 from actors.core import Core
 from actors.records import LedgerRow
-from domain.codec import MalformedRecordError, decode, state_from, state_hash, state_text
+from domain.codec import MalformedRecordError, decode, encode, state_from, state_hash, state_text
 from domain.inputs import HaltTrading, PauseTrading
+from domain.notes import DecisionReport
 from grinder.commands.export import SliceDiverged, export, parse_slice
 from grinder.commands.inspect import rebuild_run, replay_run, verify_run
 from grinder.errors import LedgerError, UserError
+from grinder.inspection.amounts import Scales
+from grinder.inspection.words import say
 from replay.replayer import replay
 from replay.slice import Redactor, cut, orders_named
 
@@ -88,6 +92,22 @@ def test_a_redacted_slice_replays_and_decides_the_same_under_other_names(
     assert numbers == [
         re.findall(rb":(-?\d+)", r.state) for r in wanted if r.topic.startswith("OrderFilled/")
     ]
+
+
+def test_a_redacted_decision_keeps_its_figures_and_codes_and_no_word_of_a_person() -> None:
+    told = decision(
+        gates=("kill switch (MANUAL: Anna is away)",),
+        reasons=(("gate.in_force", "kill switch (MANUAL: Anna is away) is in force."),),
+        policy="annas-own-7",
+    )
+    found = Redactor("0123abcd").record(told)
+    assert isinstance(found, DecisionReport)
+    assert b"nna" not in encode(found)
+    assert (found.gates, found.reasons) == (("halt 1",), (("gate.in_force", ""),))
+    assert (found.operator, found.policy) == ("operator 1", "model 1")
+    assert (found.action, found.size_ppm, found.votes) == (told.action, told.size_ppm, told.votes)
+    assert Redactor("0123abcd").record(decision()).policy == "rules"  # type: ignore[attr-defined]
+    assert "gate.in_force" in say(Scales(), found)
 
 
 def test_the_first_record_needs_nothing_carried(spot: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_files import LedgerFile
-from small_runs import SmallRun, long_spot, neutral_linear
+from small_runs import SmallRun, decided, long_spot, neutral_linear
 
 from actors.records import LedgerRow
 from grinder.views import past, schema
@@ -31,6 +31,7 @@ def recorded(kind: str) -> tuple[LedgerRow, ...]:
     runs: dict[str, Callable[[], SmallRun]] = {
         "base": lambda: long_spot(rows=500, fee_asset="base"),
         "neutral": lambda: neutral_linear(rows=700),
+        "decided": lambda: decided(long_spot(rows=500)),
     }
     return tuple(runs[kind]().run().rows)
 
@@ -57,7 +58,7 @@ def moment(folder: Path, position: int) -> Iterator[Moment]:
     made.close()
 
 
-@pytest.mark.parametrize("kind", ["base", "neutral"])
+@pytest.mark.parametrize("kind", ["base", "neutral", "decided"])
 @given(data=st.data())
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_moment_has_the_rows_of_a_rebuild_of_the_ledger_cut_there(

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_files import LedgerFile
-from small_runs import SmallRun, long_spot, neutral_linear
+from small_runs import SmallRun, decided, long_spot, neutral_linear
 
 from actors.records import LedgerRow
 from domain.risk_events import EquityMarked
@@ -35,6 +35,7 @@ def recorded(kind: str) -> tuple[LedgerRow, ...]:
     runs: dict[str, Callable[[], SmallRun]] = {
         "base": lambda: long_spot(rows=500, fee_asset="base"),
         "neutral": lambda: neutral_linear(rows=700),
+        "decided": lambda: decided(long_spot(rows=500)),
     }
     return tuple(runs[kind]().run().rows)
 
@@ -45,7 +46,7 @@ def contents(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
         return {t.name: [tuple(r) for r in db.conn.execute(schema.select_all(t))] for t in TABLES}
 
 
-@pytest.mark.parametrize("kind", ["base", "neutral"])
+@pytest.mark.parametrize("kind", ["base", "neutral", "decided"])
 @given(data=st.data())
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_ledger_cut_anywhere_and_continued_gives_the_rows_of_a_rebuild(

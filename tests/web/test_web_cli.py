@@ -31,7 +31,8 @@ def got(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, ob
 @pytest.fixture
 def ui(finished: Path, tmp_path: Path) -> Iterator[tuple[Running, dict[str, object]]]:
     environment = {"GRINDER_ACCESS_FILE": str(tmp_path / "access.db")}
-    with Running("ui", str(finished), "--port", "0", "--json", cwd=tmp_path, env=environment) as running:
+    options = ("--port", "0", "--model", str(tmp_path / "nowhere"), "--json")
+    with Running("ui", str(finished), *options, cwd=tmp_path, env=environment) as running:
         assert running.process.stdout is not None
         text = b""
         while not text.endswith(b"}\n"):
@@ -48,7 +49,9 @@ def test_the_process_serves_reads_only_and_ends_when_told(
     before = sha256((finished / "ledger.db").read_bytes()).digest()
     address = str(told["address"])
     assert address.startswith("http://127.0.0.1:")
-    assert told["notes"], "it says that there is no user yet"
+    notes = str(told["notes"])
+    assert "no user yet" in notes
+    assert "The rules decide" in notes, "in place of a model that is not there"
     assert got(address, "/api/grids")[0] == 200
     assert got(address, "/api/pause", "POST")[0] == 403
     assert got(address, "/api/trades?at=200")[0] == 200

@@ -36,6 +36,7 @@ TRAVELLING = (
     "pnl",
     "equity",
     "reconciliation",
+    "marl/decisions",
 )
 
 

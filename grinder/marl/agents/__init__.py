@@ -2,5 +2,5 @@
 
 Law: an agent sees an observation, and what the agents before it in the turn proposed; it answers with
 probabilities, never with an order.  Whether anything is done is decided elsewhere
-(`grinder.marl.coordination`).  The turn is strategic, tactical, risk.
+(`grinder.marl.deciding.coordination`).  The turn is strategic, tactical, risk.
 """

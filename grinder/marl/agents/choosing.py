@@ -13,7 +13,7 @@ import attrs
 from grinder.marl.agents.network import NetworkPolicy, load_network
 from grinder.marl.agents.policy import Policy, Proposal
 from grinder.marl.agents.rules import RulePolicy
-from grinder.marl.observation import Observation
+from grinder.marl.observing.observation import Observation
 from grinder.marl.reasons import Reason
 from grinder.marl.refusals import ModelRefused, model_refused
 

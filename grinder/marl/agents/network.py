@@ -46,7 +46,7 @@ from grinder.marl.agents.views import (
     strategic_view,
     tactical_view,
 )
-from grinder.marl.observation import Observation
+from grinder.marl.observing.observation import Observation
 from grinder.marl.refusals import model_refused
 from grinder.marl.schema import schema_hash
 

@@ -12,7 +12,7 @@ import attrs
 from grinder.marl.agents.risk import RiskOutput
 from grinder.marl.agents.strategic import StrategicOutput
 from grinder.marl.agents.tactical import TacticalOutput
-from grinder.marl.observation import Observation
+from grinder.marl.observing.observation import Observation
 from grinder.marl.reasons import Reason
 
 

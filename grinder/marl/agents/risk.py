@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import attrs
 
 from grinder.marl.agents.odds import Odds, choose, nearest, within
-from grinder.marl.parts import RiskFigures
+from grinder.marl.observing.parts import RiskFigures
 
 ACTIONS = ("none", "alert", "reduce", "flatten", "emergency_stop")
 """From the mildest to the hardest; between equals the hardest.  `reduce` halves what is held, `flatten`

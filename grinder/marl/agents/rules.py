@@ -14,7 +14,7 @@ from grinder.marl.agents import tactical as tactics
 from grinder.marl.agents.odds import nearest, tilted
 from grinder.marl.agents.policy import Proposal
 from grinder.marl.agents.risk import RiskOutput, control_odds, dangers, multiplier_odds
-from grinder.marl.observation import Matrix, Observation
+from grinder.marl.observing.observation import Matrix, Observation
 from grinder.marl.schema import REGIMES, STRATEGIC, TACTICAL, MatrixSchema
 
 RULES = "rules"

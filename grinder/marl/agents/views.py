@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from grinder.marl.agents.odds import within
 from grinder.marl.agents.strategic import StrategicOutput
-from grinder.marl.observation import Observation
-from grinder.marl.parts import RiskFigures
+from grinder.marl.observing.observation import Observation
+from grinder.marl.observing.parts import RiskFigures
 from grinder.marl.schema import LARGEST, STRATEGIC, SYNERGIES, TACTICAL
 
 Vector = NDArray[np.float32]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from grinder.marl.bars import Floats
+from grinder.marl.bars.closed import Floats
 from grinder.marl.indicators.rolling import rolling
 
 NEUTRAL = 50.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Bars, Floats
+from grinder.marl.bars.closed import Bars, Floats
 from grinder.marl.indicators.rolling import rolling_mean
 
 

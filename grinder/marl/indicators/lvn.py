@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from grinder.marl.bars import Bars, Floats, Ints
+from grinder.marl.bars.closed import Bars, Floats, Ints
 
 BLOCK = 256
 """Profiles made at a time: bounds the memory of a long series."""

@@ -15,8 +15,8 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Bars, Floats, Ints
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.closed import Bars, Floats, Ints
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 from grinder.marl.indicators.averages import rsi, wma
 
 NEUTRAL = 50.0

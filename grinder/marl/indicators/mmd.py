@@ -12,7 +12,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Bars, Floats
+from grinder.marl.bars.closed import Bars, Floats
 from grinder.marl.indicators.rolling import rolling_std
 
 YEAR_NS = 365 * 86_400_000_000_000

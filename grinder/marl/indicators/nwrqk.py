@@ -12,8 +12,8 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Bars, Floats
-from grinder.marl.heikin_ashi import heikin_ashi
+from grinder.marl.bars.closed import Bars, Floats
+from grinder.marl.bars.heikin_ashi import heikin_ashi
 from grinder.marl.indicators.mlmi import crosses
 from grinder.marl.indicators.rolling import rolling
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Bars, Floats
+from grinder.marl.bars.closed import Bars, Floats
 from grinder.marl.indicators.averages import ema, wilder
 from grinder.marl.indicators.rolling import FLAT, rolling_mean, rolling_std
 

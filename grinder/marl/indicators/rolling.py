@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from grinder.marl.bars import Floats
+from grinder.marl.bars.closed import Floats
 
 BLOCK = 1024
 """Windows copied at a time: bounds the memory of a long series."""

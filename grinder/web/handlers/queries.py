@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from grinder.marl.deciding.decision import ACTIONS
+
 MOST: int = 2**62
 
 Symbol = Annotated[str, Meta(pattern=r"^[A-Z0-9]{2,20}$")]
@@ -32,16 +34,27 @@ class AtQuery(RunQuery, kw_only=True):
     at: Position | None = None
 
 
-class ListQuery(AtQuery, kw_only=True):
-    """A page of a list."""
+class PageQuery(AtQuery, kw_only=True):
+    """A page of what is ordered by records and belongs to symbols."""
 
     limit: Limit = 100
     cursor: Position | None = None
     order: Literal["newest", "oldest"] = "newest"
     symbol: NoSymbol = ""
+
+
+class ListQuery(PageQuery, kw_only=True):
+    """A page of a list."""
+
     side: Literal["", "buy", "sell"] = ""
     status: Word = ""
     kind: Word = ""
+
+
+class DecisionsQuery(PageQuery, kw_only=True):
+    """A page of decisions."""
+
+    action: Annotated[str, Meta(pattern=f"^({'|'.join(ACTIONS)})?$")] = ""
 
 
 class DaysQuery(AtQuery, kw_only=True):

@@ -13,11 +13,14 @@ from typing import Any
 from grinder.web import queries
 from grinder.web.admission import Rate, Role
 from grinder.web.call import Call, Route
-from grinder.web.handlers.queries import AtQuery, DaysQuery, ListQuery
+from grinder.web.handlers.queries import AtQuery, DaysQuery, DecisionsQuery, ListQuery, PageQuery
 from grinder.web.problems import Problem
 from grinder.web.runs import ServedRun
 from projections.changes import CHANGES
 from projections.inventory import POSITIONS
+
+FILTERS = ("symbol", "side", "status", "kind", "action")
+"""Fields of the queries of lists that ask an exact value of a column."""
 
 Ask = Callable[[sqlite3.Connection], dict[str, Any]]
 
@@ -38,13 +41,9 @@ def listed(name: str) -> Callable[[Call], Awaitable[dict[str, Any]]]:
     listing = queries.LISTINGS[name]
 
     async def handle(call: Call) -> dict[str, Any]:
-        asked = call.query(ListQuery)
-        only = {
-            "symbol": asked.symbol.upper(),
-            "side": asked.side,
-            "status": asked.status,
-            "kind": asked.kind,
-        }
+        asked = call.query(PageQuery)
+        only = {field: getattr(asked, field, "") for field in FILTERS}
+        only["symbol"] = asked.symbol.upper()
         for field, value in only.items():
             if value and field not in listing.filters:
                 raise Problem(422, "request.filter", f"this list has no filter `{field}`", value=value)
@@ -205,7 +204,7 @@ def _seen(call: Call) -> list[str]:
     return [name for name in call.services.runs.by_name if not allowed or name in allowed]
 
 
-def _list(path: str, name: str, summary: str) -> Route:
+def _list(path: str, name: str, summary: str, query: type[PageQuery] = ListQuery) -> Route:
     return Route(
         method="GET",
         path=path,
@@ -213,7 +212,7 @@ def _list(path: str, name: str, summary: str) -> Route:
         handler=listed(name),
         role=Role.VIEWER,
         rate=Rate.READ,
-        query=ListQuery,
+        query=query,
         summary=summary,
         answer=f"{name.capitalize()}Page",
         errors=(404, 503),
@@ -251,6 +250,7 @@ ROUTES: tuple[Route, ...] = (
     _list("/api/equity", "equity", "The equity curve"),
     _list("/api/cycles", "cycles", "Every cycle of every level"),
     _list("/api/halts", "halts", "Every halt, pause and reset"),
+    _list("/api/marl/decisions", "decisions", "Every decision of the agents", DecisionsQuery),
     _read(
         "/api/reconciliation",
         "reconciliation",

@@ -64,6 +64,7 @@ TOPICS: Final[dict[str, tuple[str, ...]]] = {
                  "DeployGrid", "RebalanceGrid", "CorrectBalance", "HandOver"),
     "reconciliation": ("AccountReconciled", "DifferenceFound", "StreamReport", "OrphanCancelSubmitted"),
     "runs": ("RunReport", "FailoverReport", "HandOver"),
+    "decisions": ("DecisionReport",),
     "ledger": ("",),
 }  # fmt: skip
 """Topics, and the beginnings of the names of the records each one shows."""

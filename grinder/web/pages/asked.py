@@ -24,7 +24,8 @@ class AskedList(Asked, forbid_unknown_fields=True, kw_only=True):
     """A list.
 
     `before` is where the part before this one begins (the `next` of its answer), `around` the record a part
-    of the ledger is shown around; `status` is ``working`` or ``ended``, empty for all.
+    of the ledger is shown around; `status` is ``working`` or ``ended``, of decisions their action; empty
+    for all.
     """
 
     symbol: Name = ""

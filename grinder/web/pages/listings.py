@@ -1,4 +1,4 @@
-"""Long lists, in parts: orders and executions, newest first.
+"""Long lists, in parts: orders, executions and decisions, newest first.
 
 Law: a part says where the one before it begins, so a list that grows meanwhile is neither skipped nor shown
 twice.
@@ -9,16 +9,25 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
+import msgspec
+
 from grinder.web.pages.asked import Asked, AskedList
 from grinder.web.pages.questions import COUNT_WORKING, Parts, account
 from grinder.web.pages.rows import number, rows
+from projections.decisions import LISTS
 from projections.orders import WORKING
 
 
 def _part(
-    connection: sqlite3.Connection, table: str, place: str, asked: AskedList, condition: str, total: int
+    connection: sqlite3.Connection,
+    table: str,
+    place: str,
+    asked: AskedList,
+    condition: str,
+    total: int,
+    *of_condition: object,
 ) -> dict[str, Any]:
-    where, values = [condition], list[object]()
+    where, values = [condition], list(of_condition)
     if asked.symbol:
         where.append("symbol = ?")
         values.append(asked.symbol.upper())
@@ -70,3 +79,23 @@ def fills(connection: sqlite3.Connection, asked: Asked, parts: Parts) -> dict[st
     assert isinstance(asked, AskedList)
     part = _part(connection, "trades", "position", asked, "1", _counted(connection, "fills", asked))
     return {**account(connection), **part}
+
+
+def decisions(connection: sqlite3.Connection, asked: Asked, parts: Parts) -> dict[str, Any]:
+    """Decisions, of one action where one is asked for."""
+    assert isinstance(asked, AskedList)
+    condition, wanted, total = "1", list[object](), _counted(connection, "decisions", asked)
+    if asked.status:
+        condition, wanted = "action = ?", [asked.status]
+        total = _acted(connection, asked)
+    part = _part(connection, "decisions", "position", asked, condition, total, *wanted)
+    for row in part["rows"]:
+        row.update({name: msgspec.json.decode(row[name]) for name in LISTS})
+    return {**account(connection), **part}
+
+
+def _acted(connection: sqlite3.Connection, asked: AskedList) -> int:
+    sql = "SELECT count(*) FROM decisions WHERE action = ?"
+    if asked.symbol:
+        return number(connection, f"{sql} AND symbol = ?", asked.status, asked.symbol.upper())
+    return number(connection, sql, asked.status)

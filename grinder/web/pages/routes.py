@@ -74,6 +74,7 @@ ROUTES: tuple[Route, ...] = (
     _page("/api/pages/grids/{symbol}", "grid", "One grid with its levels.", _of_views(questions.grid)),
     _page("/api/pages/orders", "orders", "Orders, newest first.", _of_views(listings.orders), AskedList),
     _page("/api/pages/fills", "fills", "Executions, newest first.", _of_views(listings.fills), AskedList),
+    _page("/api/pages/decisions", "decisions", "Decisions.", _of_views(listings.decisions), AskedList),
     _page("/api/pages/balances", "balances", "What is held.", _of_views(questions.balances)),
     _page("/api/pages/risk", "risk", "Limits, their use, halts.", _of_views(questions.risk)),
     _page("/api/pages/market", "market", "Prices of every symbol.", overview_lines),

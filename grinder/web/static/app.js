@@ -8,7 +8,7 @@ import { Scrubber } from "./scrubber.js";
 import { askLogin, button } from "./controls.js";
 
 const PAGES = [
-  ["Trading", [["overview", "Overview"], ["grids", "Grids"], ["orders", "Orders"], ["fills", "Fills"], ["balances", "Balances"], ["market", "Market"]]],
+  ["Trading", [["overview", "Overview"], ["grids", "Grids"], ["orders", "Orders"], ["fills", "Fills"], ["decisions", "Decisions"], ["balances", "Balances"], ["market", "Market"]]],
   ["Safety", [["risk", "Risk and halts"], ["reconciliation", "Reconciliation"], ["health", "Health"]]],
   ["Record", [["ledger", "Ledger"], ["backtests", "Backtests"], ["config", "Configuration"]]],
 ];

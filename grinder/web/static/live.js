@@ -2,7 +2,7 @@
 // nothing is missed; while it is down the pages ask by themselves.
 
 const FIRST_MS = 500, LONGEST_MS = 15000, SILENCE_MS = 10000;
-const TOPICS = ["trades", "grids", "risk", "commands", "reconciliation", "runs"];
+const TOPICS = ["trades", "grids", "risk", "commands", "reconciliation", "runs", "decisions"];
 
 export class Live {
   constructor({ moved, state, where }) {

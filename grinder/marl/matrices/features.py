@@ -10,8 +10,8 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.aggregation import aggregate
-from grinder.marl.bars import Bars, Floats, Ints, latest_closed
+from grinder.marl.bars.aggregation import aggregate
+from grinder.marl.bars.closed import Bars, Floats, Ints, latest_closed
 from grinder.marl.indicators.fvg import Fvg, FvgSettings, fvg
 from grinder.marl.indicators.lvn import Lvn, LvnSettings, lvn
 from grinder.marl.indicators.mlmi import Mlmi, MlmiSettings, mlmi

@@ -9,11 +9,12 @@ the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from types import UnionType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import attrs
 
-from grinder.marl.agents.odds import Odds
+from grinder.marl.agents.odds import DIRECTIONS, Odds
 from grinder.marl.reasons import Reason
 
 PPM = 1_000_000
@@ -160,3 +161,42 @@ def _entry(name: str, value: Any, spelt: Spelt) -> tuple[str, Any]:
     if attrs.has(type(value)):
         return name, _told(value, spelt)
     return name, value
+
+
+# --- the schema of what a caller is shown ---------------------------------------------------------------
+
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {"action": tuple(ACTIONS), "direction": DIRECTIONS}
+"""Fields of a decision whose text is one of a few."""
+
+_PLAIN: Final[Mapping[Any, dict[str, Any]]] = {
+    str: {"type": "string"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    type(None): {"type": "null"},
+}
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    if kind in _PLAIN:
+        return dict(_PLAIN[kind])
+    if attrs.has(kind):
+        hints = get_type_hints(kind)
+        parts = {one.name: _schema(hints[one.name]) for one in attrs.fields(kind)}
+        return {"type": "object", "required": list(parts), "properties": parts}
+    inside = get_args(kind)
+    if isinstance(kind, UnionType):
+        return {"anyOf": [_schema(one) for one in inside]}
+    if get_origin(kind) is tuple:
+        return {"type": "array", "items": _schema(inside[0])}
+    return {"type": "object", "additionalProperties": _schema(inside[1])}
+
+
+def _decision_schema() -> dict[str, Any]:
+    found = _schema(Decision)
+    for name, choices in _CHOICES.items():
+        found["properties"][name]["enum"] = list(choices)
+    return found
+
+
+DECISION_SCHEMA: Final[dict[str, Any]] = _decision_schema()
+"""JSON Schema of `as_json`."""

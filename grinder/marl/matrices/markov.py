@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from grinder.marl.bars import Floats
+from grinder.marl.bars.closed import Floats
 
 WINDOW = 50
 ALPHA = 0.1

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 import attrs
 
-from grinder.marl.figures import Figure, checked, read_number
+from grinder.marl.observing.figures import Figure, checked, read_number
 from grinder.marl.refusals import refused
 from grinder.marl.schema import SYNERGIES
 

@@ -15,8 +15,8 @@ from grinder.marl.agents import risk as risk_agent
 from grinder.marl.agents.odds import CAREFUL, DIRECTIONS, LONG, NEUTRAL, SHORT, SIGN, Odds, choose
 from grinder.marl.agents.policy import Proposal
 from grinder.marl.agents.tactical import TIMINGS, WAIT
-from grinder.marl.negotiation import AGENTS, Negotiated
-from grinder.marl.observation import Observation
+from grinder.marl.deciding.negotiation import AGENTS, Negotiated
+from grinder.marl.observing.observation import Observation
 from grinder.marl.reasons import Reason, reason
 
 SCORE_LEAST = 0.65
@@ -54,7 +54,7 @@ class Ruling:
     """What one step of the hierarchy says.
 
     Attributes:
-        action: one of `grinder.marl.decision.ACTIONS`.
+        action: one of `grinder.marl.deciding.decision.ACTIONS`.
         confidence: how sure who decided is.
         reasons: why; the first decided.
         held_share: how much of what is held is to be closed.

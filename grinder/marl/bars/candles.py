@@ -1,4 +1,4 @@
-"""Candle files to bars.
+"""Tables of market data to bars: candles as they are, trades one by one.
 
 Law: the numbers of a file were read exactly by `grinder.data`; here they become float64 once, by one
 division. Candles that start off their own grid are refused by `Bars`, missing ones are filled or left out as
@@ -11,8 +11,9 @@ import numpy as np
 
 from grinder.data.fixed import Column
 from grinder.data.raw import Kind, RawTable
-from grinder.marl.aggregation import aggregate, filled
-from grinder.marl.bars import Bars, Floats, from_candles
+from grinder.marl.bars.aggregation import aggregate, filled
+from grinder.marl.bars.closed import Bars, Floats, from_candles
+from grinder.marl.bars.tick_bars import time_bars
 from grinder.marl.schema import TACTICAL_NS
 
 
@@ -36,6 +37,21 @@ def bars_of_table(table: RawTable) -> Bars:
         (prices[0], prices[1], prices[2], prices[3]),
         _floats(table.qty, table.qty_decimals),
     )
+
+
+def bars_of_trades(table: RawTable) -> Bars:
+    """The closed 5-minute bars of a table of trades; the one that holds the last trade is still open.
+
+    Raises:
+        ValueError: the table holds no trades.
+    """
+    if table.kind not in (Kind.TRADES, Kind.MIXED) or table.price is None or table.qty is None:
+        raise ValueError(f"a table of {table.kind.value} holds no trades")
+    own = table if table.trade is None else table.take(table.trade)
+    assert own.price is not None and own.qty is not None
+    prices, sizes = _floats(own.price, own.price_decimals), _floats(own.qty, own.qty_decimals)
+    bars, _ = time_bars(zip(own.ts.tolist(), prices.tolist(), sizes.tolist(), strict=True), TACTICAL_NS)
+    return bars
 
 
 def tactical_bars(bars: Bars, fill: bool = True) -> Bars:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from grinder.marl.bars import Bar, Bars, stacked
+from grinder.marl.bars.closed import Bar, Bars, stacked
+from grinder.marl.bars.tick_bars import Taken, TimeBarBuilder
 from grinder.marl.schema import STRATEGIC_NS, TACTICAL_NS
-from grinder.marl.tick_bars import Taken, TimeBarBuilder
 
 
 def aggregate(bars: Bars, bar_ns: int) -> Bars:

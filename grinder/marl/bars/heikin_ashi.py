@@ -9,7 +9,7 @@ from __future__ import annotations
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Bars
+from grinder.marl.bars.closed import Bars
 
 
 def heikin_ashi(bars: Bars) -> Bars:

@@ -6,17 +6,17 @@ still refuse.
 
 1. *Distribute and* 2. *collect*: the policy shows each agent its part of the observation, in turn, and
    takes its odds (`Policy.propose`).
-3. *Negotiate* (`grinder.marl.negotiation`): on one axis, short, neutral, long, for at most three rounds.
-   In a round every agent adds a quarter of the mean of the others' log-odds to its own and renormalises;
-   all at once, from what was said in the round before.  As soon as all prefer the same direction, it is
-   over.
+3. *Negotiate* (`grinder.marl.deciding.negotiation`): on one axis, short, neutral, long, for at most three
+   rounds.  In a round every agent adds a quarter of the mean of the others' log-odds to its own and
+   renormalises; all at once, from what was said in the round before.  As soon as all prefer the same
+   direction, it is over.
 4. *Resolve*: each agent votes for the direction it then prefers with its probability of it as confidence;
    the score of a direction is the sum of weight times confidence of those who vote for it.  The score of
-   the direction a synergy points away from is multiplied by 0.7.  `grinder.marl.hierarchy` says who may
-   decide, in order.
+   the direction a synergy points away from is multiplied by 0.7.
+   `grinder.marl.deciding.hierarchy` says who may decide, in order.
 5. *Execute*: action, size, stop and target (`decide`).
 
-How the tactical and the risk agent are read on that axis is said in `grinder.marl.negotiation`.
+How the tactical and the risk agent are read on that axis is said in `grinder.marl.deciding.negotiation`.
 
 **Negotiation moves votes and nothing else.**  Whether the risk agent vetoes, whether the tactical agent
 waits and what sizes they choose is read from what they proposed: a veto cannot be talked away.
@@ -30,11 +30,11 @@ import attrs
 
 from grinder.marl.agents.odds import CAREFUL, DIRECTIONS, SIGN, Odds, choose
 from grinder.marl.agents.policy import Policy, Proposal
-from grinder.marl.decision import PPM, Decision, Factors, Vote
-from grinder.marl.hierarchy import ACTION_OF, Case, Ruling, rule
-from grinder.marl.kelly import Kelly, kelly
-from grinder.marl.negotiation import AGENTS, negotiate, shared_axis
-from grinder.marl.observation import Observation, observation_hash
+from grinder.marl.deciding.decision import PPM, Decision, Factors, Vote
+from grinder.marl.deciding.hierarchy import ACTION_OF, Case, Ruling, rule
+from grinder.marl.deciding.kelly import Kelly, kelly
+from grinder.marl.deciding.negotiation import AGENTS, negotiate, shared_axis
+from grinder.marl.observing.observation import Observation, observation_hash
 from grinder.marl.reasons import Reason, reason
 from grinder.marl.schema import schema_hash
 

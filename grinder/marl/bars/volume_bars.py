@@ -13,8 +13,8 @@ from collections.abc import Iterable
 
 import attrs
 
-from grinder.marl.bars import Bar, Bars, Floats, stacked
-from grinder.marl.tick_bars import TickFault, tick_fault
+from grinder.marl.bars.closed import Bar, Bars, Floats, stacked
+from grinder.marl.bars.tick_bars import TickFault, tick_fault
 
 BARS_PER_DAY = 50
 NOISE = 1e-12

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Floats, Ints
-from grinder.marl.features import Features
-from grinder.marl.markov import WINDOW, transition_row
+from grinder.marl.bars.closed import Floats, Ints
+from grinder.marl.matrices.features import Features
+from grinder.marl.matrices.markov import WINDOW, transition_row
 from grinder.marl.schema import REGIMES, STRATEGIC_NS
 
 TRENDING, RANGING, VOLATILE, CRISIS = range(len(REGIMES))

@@ -18,10 +18,10 @@ from collections.abc import Iterator, Sequence
 import attrs
 import numpy as np
 
-from grinder.marl.bars import Floats, Ints
-from grinder.marl.features import Features
+from grinder.marl.bars.closed import Floats, Ints
 from grinder.marl.indicators.others import momentum
 from grinder.marl.indicators.rolling import rolling_correlation, rolling_std
+from grinder.marl.matrices.features import Features
 from grinder.marl.schema import SYNERGIES
 
 MLMI, NWRQK, FVG = KINDS = ("mlmi", "nwrqk", "fvg")
@@ -156,6 +156,12 @@ def detect(told: Sequence[BarSignals]) -> tuple[Synergy, ...]:
 def synergies(found: Features) -> tuple[Synergy, ...]:
     """Every synergy of these indicators; `bar` is the index of the 5-minute bar."""
     return detect(list(bar_signals(found)))
+
+
+def standing(found: Sequence[Synergy], bar: int) -> Synergy | None:
+    """The synergy that is on at the close of a bar: from the bar that completed it through its cool-down."""
+    on = [one for one in found if 0 <= bar - one.bar <= COOLDOWN_BARS]
+    return on[-1] if on else None
 
 
 def _goes_on(bar: int, first: int, sequence: tuple[Signal, ...], signal: Signal) -> bool:

@@ -15,9 +15,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from grinder.marl.bars import Bars, Floats
-from grinder.marl.features import Features, IndicatorSettings, features
+from grinder.marl.bars.closed import Bars, Floats
 from grinder.marl.indicators.rolling import rolling_z
+from grinder.marl.matrices.features import Features, IndicatorSettings, features
 from grinder.marl.schema import LARGEST, MINUTE_NS, REGIME, STRATEGIC, TACTICAL
 
 Matrix = NDArray[np.float32]

@@ -18,7 +18,7 @@ from enum import Enum
 
 import attrs
 
-from grinder.marl.bars import Bar, Bars, stacked
+from grinder.marl.bars.closed import Bar, Bars, stacked
 
 JUMP = 0.05
 """A price that is further than this from the one before it is flagged, and used."""

@@ -5,8 +5,8 @@ Law: an `Observation` is complete, finite and within its ranges, or it does not 
 The names of halts and pauses in force are never read from a body: who asks does not say what stops him.
 
 One JSON object is one observation: `read_observation` reads it, `as_body` gives it back, `BODY_SCHEMA` says
-what it looks like.  All three follow from the classes of `grinder.marl.parts`, whose attributes carry their
-units and ranges.
+what it looks like.  All three follow from the classes of `grinder.marl.observing.parts`, whose attributes
+carry their units and ranges.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from grinder.marl.figures import DECIMALS, Figure, figures_of, read_number
-from grinder.marl.parts import (
+from grinder.marl.matrices.regime_of_rows import regime_of_rows
+from grinder.marl.observing.figures import DECIMALS, Figure, figures_of, read_number
+from grinder.marl.observing.parts import (
     PRICE,
     WIN_RATE,
     WIN_RATES_MOST,
@@ -34,7 +35,6 @@ from grinder.marl.parts import (
     read_list,
 )
 from grinder.marl.refusals import refused
-from grinder.marl.regime_from_rows import regime_from_rows
 from grinder.marl.schema import (
     LARGEST,
     REGIME,
@@ -161,6 +161,9 @@ def observation_hash(seen: Observation) -> str:
 
 # --- from and to JSON ----------------------------------------------------------------------------------
 
+THE_BODY: Final = "the body"
+"""Place of what is wrong with the body as a whole."""
+
 _REQUIRED = ("matrices", "synergy", "position", "market", "risk")
 _OPTIONAL = ("regime_probabilities", "edge")
 
@@ -178,7 +181,7 @@ def _object(
         if key not in known:
             own = not place and key == "gates"
             fix = "leave it out: the halts in force are known to the server" if own else f"known keys: {keys}"
-            where = place or "the body"
+            where = place or THE_BODY
             raise refused("observation.unknown_key", "the key is not known", place=where, value=key, fix=fix)
     for key in required:
         if key not in value:
@@ -210,7 +213,8 @@ def read_observation(body: object, gates: Iterable[str] = ()) -> Observation:
     matrices = _object(found["matrices"], "matrices", names)
     strategic, tactical, regime = (read_matrix(schema, matrices[schema.name]) for schema in SCHEMAS)
     if (given := found.get("regime_probabilities")) is None:
-        probabilities: Sequence[object] = regime_from_rows(strategic, tactical, regime)
+        found_probabilities = regime_of_rows(strategic, tactical, regime).probabilities
+        probabilities: Sequence[object] = found_probabilities.tolist()
     else:
         by_name = _object(given, "regime_probabilities", REGIMES)
         probabilities = [by_name[name] for name in REGIMES]
