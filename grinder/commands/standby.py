@@ -48,7 +48,7 @@ def standing_by(run: Path, node: str, *, verbose: bool = False) -> tuple[Supervi
     def tell(level: str, kind: str, text: str) -> None:
         alerts(Alert(level=level, kind=kind, text=text))
 
-    arguments = ("--standby", *(("--verbose",) if verbose else ()))
+    arguments = ("--verbose",) if verbose else ()
     dead_man_s = float(spec.config.live.dead_man_seconds)
-    bot = Bot(node, run, dead_man_s=dead_man_s, tell=tell, arguments=arguments, node=node)
+    bot = Bot(node, run, dead_man_s=dead_man_s, tell=tell, arguments=arguments, node=node, standby=True)
     return Supervisor([bot]), alerts

@@ -45,6 +45,7 @@ async def keep_lease(run: Life, watching: Watching) -> None:
     """
     tenure = run.tenure
     assert tenure is not None
+    tenure.beat_by_hand()
     while True:
         if watching.health_of is not None:
             tenure.rounds.look(watching.health_of.report)

@@ -37,6 +37,7 @@ from grinder.live.session import LiveSession
 from grinder.live.spec import RunSpec
 from grinder.log import logger
 from grinder.run_folder import RunFolder
+from grinder.standby.lease import LeaseLost
 from grinder.standby.tenure import Tenure
 
 LOOK_BACK_NS = 600 * NS
@@ -177,9 +178,11 @@ class Life:
         task.add_done_callback(lambda done: self._ended(name, done, ends))
 
     def _ended(self, name: str, task: asyncio.Task[None], ends: bool) -> None:
-        if task.cancelled() or self.ending.is_set():
+        if task.cancelled():
             return
         failure = task.exception()
+        if self.ending.is_set() and not isinstance(failure, LeaseLost):
+            return
         if failure is not None:
             self.breaks(failure)
         elif not ends:

@@ -13,22 +13,30 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import attrs
 
+from actors.ports import ExchangeError
 from actors.sequencer import CoreFailure
 from domain.inputs import PORTFOLIO
 from grinder.collecting import rare_collections
 from grinder.config import Config, Exchange
+from grinder.connectors import registry
 from grinder.errors import EnvironmentFault, ExitStatus, UserError
 from grinder.ledger.engine import warn_of_engine
 from grinder.ledger.head import require_kept_head
 from grinder.ledger.lock import WriterLock
 from grinder.ledger.reading import is_begun
-from grinder.live.accounts import ExchangeAccount, PaperAccount, TradingAccount, load_playback
+from grinder.live.accounts import (
+    ExchangeAccount,
+    PaperAccount,
+    TradingAccount,
+    endpoint_of,
+    load_playback,
+)
 from grinder.live.awake import awake
 from grinder.live.clock import Clock, FastLoop, LoopClock, RealClock
 from grinder.live.deployed import deployed
@@ -45,13 +53,21 @@ from grinder.run_folder import RunFolder
 from grinder.secrets import Credentials, account_name, look_up, refuse_test_key, require
 from grinder.standby.lease import GAVE_UP, LeaseLost
 from grinder.standby.tenure import Tenure
-from grinder.standby.waiting import RunEnded, take_or_stand_by
+from grinder.standby.triggers import UNWELL
+from grinder.standby.waiting import Asked, RunEnded, take_or_stand_by
+
+ANSWERS_S = 10.0
+"""How long the exchange may take to answer a standby."""
 
 OF_RISK = (PORTFOLIO,)
 """Actors after whose failure a run is not started again by itself."""
 
 KEEP_STDIN = "--supervised"
 """Says that standard input is the supervisor's: the run ends when it closes."""
+
+
+AGAIN = "--again"
+"""Says that the supervisor starts the process again."""
 
 
 class KeyLock(WriterLock):
@@ -144,6 +160,39 @@ def _end_with_supervisor(loop: asyncio.AbstractEventLoop, gone: Callable[[], Non
     loop.add_reader(descriptor, look)
 
 
+def require_able(folder: RunFolder, reason: str) -> None:
+    """Refuse to take a run over that this process could not trade.
+
+    Args:
+        reason: why it is to be taken over.  From a process that is unwell it is only taken if the exchange
+            answers here: where it answers nobody, the other one is as good.
+
+    Raises:
+        UserError: the manifest or the key cannot be read, or the exchange does not answer.
+    """
+    spec = read_spec(folder)
+    credentials = credentials_for(spec.config, spec.mode)
+    if UNWELL in reason:
+        asyncio.run(_answers(spec, credentials))
+
+
+async def _answers(spec: RunSpec, credentials: Credentials) -> None:
+    name, endpoint = endpoint_of(spec.config, spec.mode)
+    connector = registry.find(name).make(endpoint, credentials, RealClock())
+    try:
+        async with asyncio.timeout(ANSWERS_S):
+            await connector.open()
+            await connector.server_time_ns()
+    except (ExchangeError, OSError, TimeoutError) as error:
+        raise EnvironmentFault(
+            "standby.exchange",
+            f"the exchange does not answer here either: {error or type(error).__name__}",
+            fix="wait until it does; the process that trades keeps trying",
+        ) from error
+    finally:
+        await connector.close()
+
+
 @contextmanager
 def _key_held(spec: RunSpec) -> Iterator[Credentials | None]:
     if spec.mode == PAPER:
@@ -157,12 +206,11 @@ def _key_held(spec: RunSpec) -> Iterator[Credentials | None]:
         yield credentials
 
 
-def run_process(path: Path, *, supervised: bool, node: str = MAIN, standby: bool = False) -> ExitStatus:
+def run_process(path: Path, started: Asked, node: str = MAIN) -> ExitStatus:
     """Run what a folder's manifest says until it ends.
 
     Args:
         node: name of this process among those of the run.
-        standby: follow the ledger and take over when there is reason to.
 
     Raises:
         UserError: it cannot be started, or must not go on.
@@ -175,22 +223,35 @@ def run_process(path: Path, *, supervised: bool, node: str = MAIN, standby: bool
     warn_of_engine()
     if spec.mode == PAPER:  # its exchange dies with its process: nobody could take it over
         with WriterLock(folder.path):
-            return _traded(folder, spec, None, supervised, rebuilt=None)
+            return _traded(folder, spec, None, started.supervised, rebuilt=None)
     try:
-        taken = take_or_stand_by(folder, node, standby=standby, supervised=supervised)
+        taken = take_or_stand_by(folder, node, started, lambda reason: require_able(folder, reason))
     except RunEnded as ended:
         return ended.status
     spec = read_spec(folder)  # the one that traded may have been started with other settings since
     with taken.lock:
-        tenure = Tenure(path, taken.lease, taken.failover)
         try:
-            return _traded(folder, spec, tenure, supervised, rebuilt=taken.rebuilt)
+            tenure = Tenure(path, taken.lease, taken.failover, finish=taken.finish)
         except LeaseLost:
             return ExitStatus.STOOD_DOWN
-        except (CoreFailure, UserError) as failure:
-            if _is_final(failure):
-                tenure.end(GAVE_UP)
-            raise
+        return _held(folder, spec, tenure, started, taken.rebuilt)
+
+
+def _held(
+    folder: RunFolder, spec: RunSpec, tenure: Tenure, started: Asked, rebuilt: Rebuilt | None
+) -> ExitStatus:
+    """Trade while the lease is ours."""
+    tenure.beat_by_thread()
+    try:
+        return _traded(folder, spec, tenure, started.supervised, rebuilt=rebuilt)
+    except LeaseLost:
+        return ExitStatus.STOOD_DOWN
+    except (CoreFailure, UserError) as failure:
+        if _is_final(failure):
+            tenure.end(GAVE_UP)
+        raise
+    finally:
+        tenure.beat_by_hand()
 
 
 def _traded(
@@ -208,8 +269,7 @@ def _traded(
     """
     with _key_held(spec) as credentials:
         if rebuilt is None:
-            with tenure.kept_by_thread() if tenure else nullcontext():
-                rebuilt = _rebuilt(folder)
+            rebuilt = _rebuilt(folder)
         spec = attrs.evolve(spec, config=deployed(spec.config, folder.ledger))
         speed = speed_of(spec)
         fast = is_played(spec)
@@ -253,13 +313,21 @@ def log_to(file: Path) -> None:
         ) from error
 
 
+def asked_by(arguments: list[str]) -> Asked:
+    """How a process is to be started."""
+    return Asked(
+        standby="--standby" in arguments, supervised=KEEP_STDIN in arguments, again=AGAIN in arguments
+    )
+
+
 def node_of(arguments: list[str]) -> str:
     """The node that a process is told to be."""
     return arguments[arguments.index("--node") + 1] if "--node" in arguments else MAIN
 
 
 def main(arguments: list[str]) -> int:
-    """``python -m grinder.live.process FOLDER [--supervised] [--verbose] [--node NAME] [--standby]``.
+    """``python -m grinder.live.process FOLDER [--supervised] [--verbose] [--node NAME] [--standby]
+    [--again]``.
 
     Returns:
         The exit status.
@@ -267,14 +335,7 @@ def main(arguments: list[str]) -> int:
     configure("--verbose" in arguments, as_json=False)
     path = Path(arguments[0])
     try:
-        status = int(
-            run_process(
-                path,
-                supervised=KEEP_STDIN in arguments,
-                node=node_of(arguments),
-                standby="--standby" in arguments,
-            )
-        )
+        status = int(run_process(path, asked_by(arguments), node_of(arguments)))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)  # a late signal must not change the status
         return status

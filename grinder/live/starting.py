@@ -230,6 +230,10 @@ class _Sequence:
 
     async def _trade(self) -> None:
         run = self._run
+        if run.tenure is not None and run.tenure.finish:
+            logger().warning("the run was being stopped when its process ended: it is stopped now")
+            run.request_stop("cancel")
+            return
         run.run_beside("session", self._session.run)
         run.run_beside("disk", run.disk.run)
         run.run_beside("ping", self._keep_in_touch)

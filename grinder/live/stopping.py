@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from contextlib import nullcontext
 
 import pykka
 
@@ -25,6 +24,7 @@ from grinder import __version__
 from grinder.errors import ExitStatus
 from grinder.ledger.recorder import FencedError, checkpoint
 from grinder.ledger.writer import JournalFailed, advice
+from grinder.live.failing_over import PAUSE
 from grinder.live.life import STOPPED, STOPPING, Life
 from grinder.live.watching import Watching
 from grinder.log import logger
@@ -51,13 +51,16 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
     run.ending.set()
     has_ledger = run.writer is not None
     left = 0
+    if run.tenure is not None and asked and run.broken is None and not run.stop_request.heir:
+        run.tenure.stops()
     if run.broken is None and has_ledger:
         await _step("no new work", _no_new_work(run))
         left = await _orders(run, watching)
         await _step("checkpoint", _checkpoint(run))
         await _step("dead-man switch", _take_switch_off(run), CLOSE_S * run.pace)
-    with run.tenure.kept_by_thread() if run.tenure and run.broken is None else nullcontext():
-        await _closed(run, watching, left if run.broken is None and has_ledger else None)
+    if run.tenure is not None and run.broken is None:
+        run.tenure.beat_by_thread()
+    await _closed(run, watching, left if run.broken is None and has_ledger else None)
     run.phase = STOPPED
     if run.broken is not None:
         if run.tenure is not None and fenced(run.broken):
@@ -123,7 +126,9 @@ async def _no_new_work(run: Life) -> None:
     if not run.books().opened:
         return
     if run.stop_request.orders != "flatten":
-        await _learned(run, PauseTrading(reason="stopped", symbol="", operator="stop"))
+        # Who takes over ends his pause by himself; of a run that ends, the next start does.
+        reason = PAUSE if run.stop_request.heir else "stopped"
+        await _learned(run, PauseTrading(reason=reason, symbol="", operator="stop"))
 
 
 async def _orders(run: Life, watching: Watching) -> int:

@@ -42,7 +42,7 @@ async def cancel_ours(
         wait_s = between_s
         try:
             if may_send():
-                left = await _cancel_listed(connector, ledger_id, listed)
+                left = await _cancel_listed(connector, ledger_id, may_send, listed)
             if not left:
                 return 0
         except RateLimited as error:
@@ -57,7 +57,9 @@ async def cancel_ours(
     return left
 
 
-async def _cancel_listed(connector: Connector, ledger_id: str, listed: Callable[[str], None]) -> int:
+async def _cancel_listed(
+    connector: Connector, ledger_id: str, may_send: Callable[[], bool], listed: Callable[[str], None]
+) -> int:
     """Ask for the open orders and cancel ours; how many of ours were listed."""
     found = await connector.open_orders()
     ours = [one for one in found if one.client_order_id.startswith(ledger_id)]
@@ -75,5 +77,6 @@ async def _cancel_listed(connector: Connector, ledger_id: str, listed: Callable[
             if one.symbol == symbol
         ]
         for at in range(0, len(refs), step):
-            await connector.cancel(refs[at : at + step])
+            if may_send():
+                await connector.cancel(refs[at : at + step])
     return len(ours)

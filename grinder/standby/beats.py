@@ -1,32 +1,21 @@
 """Heartbeats: what each process of a run says of itself once a second.
 
-Law: one small file for each node, written over in its place and never synced: it tells of this moment and
-need not outlive the machine, and a disk that has become full still takes it.  A checksum tells a reader who
-came in the middle of a writing to look again.  Nobody waits for a lock.
+Law: one file for each node, which nobody else writes.  It tells of this moment and need not outlive the
+machine.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from pathlib import Path
-from zlib import crc32
 
 import attrs
-import orjson
 
-from grinder.files import OWNER_ONLY
 from grinder.log import logger
 from grinder.standby.lease import nodes_folder
 from grinder.standby.processes import ProcessId
+from grinder.standby.slots import read_slot, write_slot
 
 EVERY_S = 1.0
-
-SIZE = 1024
-"""Bytes of a heartbeat's file, filled with spaces: it never grows, so it never needs room."""
-
-LOOKS, LOOK_S = 5, 0.002
-"""How often a reader looks whose checksum does not fit, and the time between."""
 
 STARTING, STANDBY, ACTIVE = "starting", "standby", "active"
 
@@ -68,14 +57,7 @@ def write_beat(run: Path, beat: Beat) -> None:
     """
     told = attrs.asdict(beat, recurse=False)
     process = beat.process
-    content = orjson.dumps({**told, "process": process.number, "started": process.started})
-    whole = f"{crc32(content):08x} ".encode() + content
-    assert len(whole) <= SIZE, "a heartbeat is short"
-    file = os.open(_file(run, beat.node), os.O_WRONLY | os.O_CREAT, OWNER_ONLY)
-    try:
-        os.pwrite(file, whole.ljust(SIZE), 0)
-    finally:
-        os.close(file)
+    write_slot(_file(run, beat.node), {**told, "process": process.number, "started": process.started})
 
 
 def say(run: Path, beat: Beat) -> None:
@@ -98,23 +80,11 @@ def beats(run: Path) -> tuple[Beat, ...]:
 
 
 def _read(path: Path) -> Beat | None:
-    for _ in range(LOOKS):
-        try:
-            checksum, _, content = path.read_bytes().rstrip().partition(b" ")
-        except OSError:
-            return None
-        if checksum == f"{crc32(content):08x}".encode():
-            return _beat(content)
-        time.sleep(LOOK_S)
-    return None
-
-
-def _beat(content: bytes) -> Beat | None:
     try:
-        found = orjson.loads(content)
+        found = read_slot(path) or {}
         process = ProcessId(int(found.pop("process")), int(found.pop("started")))
         return Beat(process=process, **found)
-    except (KeyError, TypeError, ValueError):
+    except (OSError, KeyError, TypeError, ValueError):
         return None
 
 

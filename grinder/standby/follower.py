@@ -12,10 +12,16 @@ from pathlib import Path
 
 from actors.core import Core
 from actors.journal import MemoryJournal
-from grinder.ledger.reading import connect, is_begun, plain_rows
+from grinder.ledger.reading import connect, is_begun
+from grinder.ledger.schema import SELECT
 from grinder.live.rebuild import Diverged, Rebuilt, rebuild
-from replay.compare import ReplayJournal
+from replay.compare import FIELDS, PlainRow, ReplayJournal
 from replay.replayer import follow
+
+MOST = 50_000
+"""Records followed at a time, so that a heartbeat comes in between."""
+
+POSITION, CAUSE = FIELDS.index("position"), FIELDS.index("cause")
 
 
 class Follower:
@@ -36,8 +42,20 @@ class Follower:
         """The chain after it, hex."""
         return self.core.chain.hex()
 
-    def catch_up(self) -> int:
-        """Follow what was stored since the last time; how many records that was.
+    def begin(self) -> bool:
+        """Read what is there; whether there is a ledger.
+
+        Raises:
+            LedgerError: it is damaged, or no ledger.
+            Diverged: this program decides otherwise than the one that wrote it.
+        """
+        if self._connection is None and self._ledger.exists() and is_begun(self._ledger):
+            self.core = rebuild(self._ledger).core
+            self._connection = connect(self._ledger)
+        return self._connection is not None
+
+    def catch_up(self, most: int = MOST) -> int:
+        """Follow what was stored since the last time, about so many records of it; how many that was.
 
         Raises:
             LedgerError: the ledger is damaged, or no ledger.
@@ -45,12 +63,10 @@ class Follower:
             CoreFailure: an actor raised.
             sqlite3.DatabaseError: it cannot be read.
         """
-        if self._connection is None and not self._begin():
+        if not self.begin():
             return 0
-        assert self._connection is not None
         before = self.core.position
-        # One statement sees one moment of the ledger, and a commit holds whole inputs.
-        stored = list(plain_rows(self._connection, before))
+        stored = self._stored(before, most)
         if stored:
             journal = ReplayJournal(iter(stored))
             self.core.journal = journal
@@ -60,12 +76,17 @@ class Follower:
                 raise Diverged(journal.divergence, self._ledger)
         return self.core.position - before
 
-    def _begin(self) -> bool:
-        if not (self._ledger.exists() and is_begun(self._ledger)):
-            return False
-        self.core = rebuild(self._ledger).core
-        self._connection = connect(self._ledger)
-        return True
+    def _stored(self, after: int, most: int) -> list[PlainRow]:
+        """The next records: whole inputs, at least one where there is one."""
+        assert self._connection is not None
+        found: list[PlainRow] = []
+        # One statement sees one moment of the ledger, and a commit holds whole inputs.
+        with closing(self._connection.execute(SELECT, (after,))) as cursor:
+            for row in cursor:
+                if len(found) >= most and row[CAUSE] == row[POSITION]:
+                    break
+                found.append(row)
+        return found
 
     def rebuilt(self) -> Rebuilt | None:
         """The core as the ledger left it; None of a ledger that was never begun."""

@@ -9,6 +9,7 @@ keeps nobody from reading.
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,14 +17,21 @@ from typing import Any
 
 import attrs
 
-from grinder.live.places import read_json, write_private
 from grinder.standby.processes import ProcessId, boot_id, boot_ns, this_process
+from grinder.standby.slots import read_slot, write_slot
 
 LEASE_S = 5
 """A holder that was silent for longer has lost its lease."""
 
-STOPPED, GAVE_UP, HANDED_OVER = "stopped", "gave_up", "handed_over"
-"""How a holder ended: in order; for good, because it must not go on; or for a standby to take over."""
+STOPPING, STOPPED, GAVE_UP, HANDED_OVER = "stopping", "stopped", "gave_up", "handed_over"
+"""How a holder ends: it puts its orders in order; it ended; it ended for good, because it must not go on; it
+ended for a standby to take over."""
+
+OVER = (STOPPED, GAVE_UP)
+"""Ends after which nobody takes over."""
+
+PATIENCE_S = 2.0
+"""How long the lock of the lease is waited for: whoever holds it needs a moment, unless it was stopped."""
 
 
 class LeaseLost(Exception):
@@ -42,7 +50,7 @@ class Lease:
     Attributes:
         boot: of the machine, in which it was taken.
         taken_ns, ended_ns: on the clock of `boot_ns`; the second is 0 while it is held.
-        ended: how its holder ended, one of three words; empty while it is held.
+        ended: how its holder ends or ended, one of four words; empty while it is held.
         heir: the node it was handed over to.
         reason: why it was taken.
     """
@@ -64,12 +72,18 @@ def nodes_folder(run: Path) -> Path:
 
 
 def _file(run: Path) -> Path:
-    return nodes_folder(run) / "lease.json"
+    return nodes_folder(run) / "lease"
 
 
 def read_lease(run: Path) -> Lease | None:
-    """The lease as it is; None when nobody ever took it."""
-    found = read_json(_file(run))
+    """The lease as it is; None when nobody ever took it.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
+    found = read_slot(_file(run))
+    if found is None:
+        return None
     try:
         process = ProcessId(int(found.pop("process")), int(found.pop("started")))
         return Lease(process=process, **found)
@@ -85,10 +99,11 @@ def take(run: Path, seen: Lease | None, node: str, reason: str = "") -> Lease:
 
     Raises:
         LeaseLost: it is not the one that was seen any more.
+        OSError: it cannot be written, or another process does not let go of it.
     """
     with _changing(run):
         now = read_lease(run)
-        if (now.epoch if now else 0) != (seen.epoch if seen else 0):
+        if now != seen:
             raise LeaseLost(now)
         taken = Lease(
             boot=boot_id(),
@@ -103,22 +118,45 @@ def take(run: Path, seen: Lease | None, node: str, reason: str = "") -> Lease:
 
 
 def end(run: Path, held: Lease, how: str, heir: str = "") -> None:
-    """Say how the holder ended; nothing when the lease is another's by now."""
+    """Say how the holder ends; nothing when the lease is another's by now.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     with _changing(run):
         now = read_lease(run)
         if now is not None and now.epoch == held.epoch:
             _write(run, attrs.evolve(now, ended=how, ended_ns=boot_ns(), heir=heir))
 
 
+def restore(run: Path, held: Lease) -> None:
+    """Write the lease again that its holder had, where somebody removed it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with _changing(run):
+        if read_lease(run) is None:
+            _write(run, held)
+
+
 def _write(run: Path, lease: Lease) -> None:
     told: dict[str, Any] = attrs.asdict(lease, recurse=False)
     process = lease.process
-    write_private(_file(run), {**told, "process": process.number, "started": process.started})
+    write_slot(_file(run), {**told, "process": process.number, "started": process.started})
 
 
 @contextmanager
 def _changing(run: Path) -> Iterator[None]:
     nodes_folder(run).mkdir(exist_ok=True)
+    until = time.monotonic() + PATIENCE_S
     with (nodes_folder(run) / "lease.lock").open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
         yield

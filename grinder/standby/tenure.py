@@ -8,14 +8,14 @@ whether the lease is still its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from grinder.log import logger
 from grinder.observation.health import HealthReport
 from grinder.standby.beats import ACTIVE, EVERY_S, STARTING, Beat, say
-from grinder.standby.lease import LEASE_S, Lease, LeaseLost, end, read_lease
+from grinder.standby.lease import LEASE_S, STOPPING, Lease, LeaseLost, end, read_lease, restore
 from grinder.standby.processes import boot_ns
 
 NS = 10**9
@@ -50,6 +50,7 @@ class Tenure:
 
     Attributes:
         failover: why it was taken over from another process; empty at a start of its own.
+        finish: the run was being stopped: nothing is traded any more, only its orders are put in order.
     """
 
     def __init__(
@@ -58,16 +59,20 @@ class Tenure:
         lease: Lease,
         failover: str = "",
         lease_s: int = LEASE_S,
+        finish: bool = False,
         clock: Callable[[], int] = boot_ns,
     ) -> None:
         self.run = run
         self.lease = lease
         self.failover = failover
+        self.finish = finish
         self.rounds = Rounds()
         self._lease_ns = lease_s * NS
         self._clock = clock
         self._renewed_ns = clock()
         self._lost = False
+        self._thread: threading.Thread | None = None
+        self._no_thread = threading.Event()
         self.beat(STARTING)
 
     def holds(self) -> bool:
@@ -84,7 +89,14 @@ class Tenure:
             LeaseLost: another process has taken it; from now on `holds` is false.
         """
         began_ns = self._clock()
-        now = read_lease(self.run)
+        try:
+            now = read_lease(self.run)
+            if now is None:  # somebody removed it; who holds the ledger's lock holds it still
+                restore(self.run, self.lease)
+                now = read_lease(self.run)
+        except OSError as error:
+            logger().error("the lease cannot be read", node=self.lease.node, reason=str(error))
+            return
         if self._lost or now is None or now.epoch != self.lease.epoch:
             self._lost = True
             raise LeaseLost(now)
@@ -103,27 +115,35 @@ class Tenure:
         )
         say(self.run, beat)
 
-    @contextmanager
-    def kept_by_thread(self) -> Iterator[None]:
+    def beat_by_thread(self) -> None:
         """Keep the lease on a thread while this one cannot: it reads the ledger, or closes what is open."""
-        done = threading.Event()
+        if self._thread is None:
+            self._no_thread.clear()
+            self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+            self._thread.start()
 
-        def keep() -> None:
-            while not done.wait(EVERY_S):
-                with suppress(LeaseLost):  # whoever acts next finds out
-                    self.beat(STARTING)
+    def beat_by_hand(self) -> None:
+        """From here on this thread keeps it."""
+        if self._thread is not None:
+            self._no_thread.set()
+            self._thread.join()
+            self._thread = None
 
-        thread = threading.Thread(target=keep, name="lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
+    def _keep(self) -> None:
+        while not self._no_thread.wait(EVERY_S):
+            with suppress(LeaseLost):  # whoever acts next finds out
+                self.beat(STARTING)
+
+    def stops(self) -> None:
+        """Say that the run is to end: who takes over from here only puts its orders in order."""
+        self._tell(STOPPING)
 
     def end(self, how: str, heir: str = "") -> None:
         """Say how this holding ended; where that cannot be written, the silence of it has to do."""
         self._lost = True
+        self._tell(how, heir)
+
+    def _tell(self, how: str, heir: str = "") -> None:
         try:
             end(self.run, self.lease, how, heir)
         except OSError as error:

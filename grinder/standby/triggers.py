@@ -10,9 +10,12 @@ from __future__ import annotations
 import attrs
 
 from grinder.standby.beats import Beat
-from grinder.standby.lease import HANDED_OVER, LEASE_S, Lease
+from grinder.standby.lease import HANDED_OVER, LEASE_S, OVER, Lease
 
 NS = 10**9
+
+UNWELL = "rounds of health checks of"
+"""In every reason that is one because the holder is unwell."""
 
 FAILED_ROUNDS = 3
 """So many failed rounds of health checks in a row are enough."""
@@ -42,24 +45,25 @@ class Sight:
 def reason_to_take_over(seen: Sight) -> str:
     """Why to take over now; empty when there is no reason."""
     lease = seen.lease
-    if lease is None or lease.ended not in ("", HANDED_OVER):
+    if lease is None or lease.ended in OVER:
         return ""
-    if lease.ended and lease.heir == seen.node:
+    if lease.ended == HANDED_OVER and lease.heir == seen.node:
         return f"handed over by {lease.node}"
     silent_ns = seen.now_ns - _last_sign_ns(seen, lease)
     if silent_ns > seen.lease_s * NS:
-        what = f"{lease.heir} did not take over" if lease.ended else f"no heartbeat of {lease.node}"
+        handed = lease.ended == HANDED_OVER
+        what = f"{lease.heir} did not take over" if handed else f"no heartbeat of {lease.node}"
         return f"{what} for {silent_ns / NS:.1f} s"
     beat = _beat_of(seen, lease)
-    if beat is not None and beat.was_well and beat.failed_rounds >= FAILED_ROUNDS:
-        return f"{beat.failed_rounds} rounds of health checks of {lease.node} failed"
+    if not lease.ended and beat is not None and beat.was_well and beat.failed_rounds >= FAILED_ROUNDS:
+        return f"{beat.failed_rounds} {UNWELL} {lease.node} failed"
     return ""
 
 
 def _beat_of(seen: Sight, lease: Lease) -> Beat | None:
-    """The holder's heartbeat, if it is of this holding of the lease and of this boot."""
+    """The holder's heartbeat: of the very process that holds the lease, and of this boot."""
     beat = seen.beat
-    if beat is None or beat.boot != seen.boot or beat.epoch != lease.epoch or beat.node != lease.node:
+    if beat is None or beat.boot != seen.boot or beat.epoch != lease.epoch or beat.process != lease.process:
         return None
     return beat
 
@@ -70,6 +74,6 @@ def _last_sign_ns(seen: Sight, lease: Lease) -> int:
     if lease.boot == seen.boot:
         signs += [lease.taken_ns, lease.ended_ns]
     beat = _beat_of(seen, lease)
-    if beat is not None and not lease.ended:
+    if beat is not None and lease.ended != HANDED_OVER:
         signs.append(beat.at_ns)
     return max(signs)

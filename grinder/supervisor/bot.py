@@ -17,11 +17,12 @@ from typing import Any
 
 from grinder.errors import ExitStatus, UserError
 from grinder.live.asking import ask
-from grinder.live.places import MAIN, supervisor_file
+from grinder.live.places import MAIN, address_file, read_json, supervisor_file
 from grinder.log import logger
 from grinder.standby.beats import STANDBY, age_ns, read_beat
+from grinder.standby.lease import OVER, STOPPED, Lease, end, read_lease
 from grinder.standby.processes import boot_id, boot_ns
-from grinder.standby.sight import holder_alive
+from grinder.standby.sight import holder_alive, is_of_another
 from grinder.supervisor.backoff import BackOff
 
 NS = 10**9
@@ -31,6 +32,9 @@ HEARTBEAT_S = 1.0
 HEARTBEAT_TIMEOUT_S = 5.0
 SILENT_S = 10.0
 """A process that answered before and is silent for longer is taken for hung."""
+
+STUCK_S = 15.0
+"""A takeover that lasts longer is told: the process before cannot be ended, or the ledger not be locked."""
 
 STARTING_S = 600.0
 """A process may be busy for this long before it first answers: it replays its ledger."""
@@ -88,6 +92,7 @@ class Bot:
         silent_s: float = SILENT_S,
         clock: Callable[[], float] = time.time,
         node: str = MAIN,
+        standby: bool = False,
     ) -> None:
         self.name = name
         self.node = node
@@ -111,6 +116,10 @@ class Bot:
         self._cancelled = False
         self._left = False
         """Whether orders were left by an emergency."""
+        self._standby = standby
+        self._stuck = False
+        """Whether its process has the lease and does not come to trading."""
+        self._starts = 0
         self._traded = False
         """Whether the process that ran last came as far as trading."""
         self._thread = threading.Thread(target=self._keep_up, name=f"bot {name}", daemon=True)
@@ -162,11 +171,19 @@ class Bot:
             self._cancel_if_alone_too_long()
             self._wake.wait(min(left, 0.5))
 
+    def _now(self) -> list[str]:
+        """How the process is started this time: what traded goes on at once, what stood by stands by."""
+        self._starts += 1
+        more = ["--again"] if self._starts > 1 else []
+        if self._standby and not self._is_holder():
+            more.append("--standby")
+        return [*self._command, *more]
+
     def _run_once(self) -> int:
         """One process, from its start to its end; its exit status, negative for a signal."""
         self.state = "starting"
         try:
-            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen(self._now(), stdin=subprocess.PIPE, start_new_session=True)
         except OSError as error:  # no memory, no processes left: as good as one that died at once
             logger().error("a process cannot be started", bot=self.name, reason=str(error))
             return int(ExitStatus.UNEXPECTED)
@@ -198,7 +215,10 @@ class Bot:
     def _answers(self) -> bool:
         if self._stands_by():
             self.health = {"phase": STANDBY}
+            self._tell_if_stuck()
             return True
+        if read_json(address_file(self.folder)).get("process", self.process_id) != self.process_id:
+            return False  # what answers there is the process of another node
         try:
             self.health = ask(self.folder, "/healthz", timeout_s=min(HEARTBEAT_TIMEOUT_S, self._silent_s))
         except UserError:
@@ -213,17 +233,41 @@ class Bot:
         age = age_ns(beat, boot_id(), boot_ns())
         return age is not None and age <= self._silent_s * NS
 
+    def _lease(self) -> Lease | None:
+        """The lease of the run; None where a run needs none, or nobody can say."""
+        try:
+            return read_lease(self.folder)
+        except OSError:
+            return None
+
+    def _is_holder(self) -> bool:
+        """Whether the run is this node's, though its process may be gone."""
+        lease = self._lease()
+        return lease is not None and lease.node == self.node and lease.ended not in OVER
+
+    def _tell_if_stuck(self) -> None:
+        """Alert once when the process has taken the lease and does not come to trading."""
+        lease = self._lease()
+        mine = lease is not None and lease.node == self.node and not lease.ended
+        stuck = mine and lease is not None and boot_ns() - lease.taken_ns > STUCK_S * NS
+        if stuck and not self._stuck:
+            self._tell("CRITICAL", "takeover_stuck", f"{self.name} cannot take over yet: see its log")
+        self._stuck = stuck
+
     def _after(self, code: int, ran_s: float) -> None:
         """What follows from the end of a process."""
-        alone = self._traded or self._down_since is not None
+        alone = self._traded or self._down_since is not None or self._is_holder()
         self._traded = False
         if self._down_since is None:
             self._down_since = time.monotonic()
         if code in CANNOT_GO_ON:
             kind, why = CANNOT_GO_ON[ExitStatus(code)]
             self.status = code
-            if holder := holder_alive(self.folder):
-                self._tell("CRITICAL", "standby_lost", f"{self.name}: {why}; {holder} trades on without it")
+            if is_of_another(self.folder, self.node):
+                if holder := holder_alive(self.folder):
+                    self._tell(
+                        "CRITICAL", "standby_lost", f"{self.name}: {why}; {holder} trades on without it"
+                    )
                 return
             self._tell("CRITICAL", kind, f"{self.name}: {why}; it stays down, its orders are cancelled")
             self._cancel_all(why)
@@ -238,6 +282,7 @@ class Bot:
             self._tell("WARNING", "stood_down", f"{self.name}: another process has taken over; it stands by")
         elif self._stops:
             self.status = code if code > 0 else int(ExitStatus.ORDERS_LEFT)
+            self._ends_lease()
             if code < 0 or alone:
                 self._cancel_all("it ended in disorder while it stopped")
         else:
@@ -254,8 +299,19 @@ class Bot:
         self._tell("CRITICAL", "crash_loop", f"{what}, too often; it stays down and its orders are cancelled")
         self._cancel_all("it keeps failing")
 
+    def _ends_lease(self) -> None:
+        """The run is to end, and no process of ours is left to say so: nobody is to take it over."""
+        lease = self._lease()
+        if lease is None or not self._is_holder():
+            return
+        try:
+            end(self.folder, lease, STOPPED)
+        except OSError as error:
+            logger().error("the end of the lease cannot be written", bot=self.name, reason=str(error))
+
     def _stopped_while_down(self) -> ExitStatus:
         """The end of a run that is to stop while none of its processes lives."""
+        self._ends_lease()
         if self._down_since is not None and not self._cancelled:
             self._cancel_all("it is down and is to stop")
         return ExitStatus.ORDERS_LEFT if self._left else ExitStatus.DONE
@@ -268,8 +324,10 @@ class Bot:
             self._cancel_all(f"it has been down for {self._dead_man_s:.0f} s")
 
     def _cancel_all(self, why: str) -> None:
-        """Have the run's orders cancelled by a process made for that."""
+        """Have the run's orders cancelled by a process made for that, unless they are another node's."""
         self._cancelled = True
+        if is_of_another(self.folder, self.node):
+            return
         logger().warning("emergency", bot=self.name, why=why)
         try:
             done = subprocess.run(

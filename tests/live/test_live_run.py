@@ -197,7 +197,7 @@ def test_a_failing_risk_actor_ends_the_process_with_the_status_after_which_nobod
 ) -> None:
     from grinder.live import process
 
-    def failing(path: Path, **_: Any) -> ExitStatus:
+    def failing(path: Path, *_: Any) -> ExitStatus:
         raise CoreFailure(path.name, ValueError("a limit is broken"))
 
     monkeypatch.setattr(process, "run_process", failing)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from fault_runs import played, records_of
+from fault_runs import paper_spec, played, records_of
+from live_runs import wait_for
 from session_rig import Rig, play
 
 from domain.notes import RunReport
@@ -17,12 +19,16 @@ from domain.orders import ENDED
 from domain.record import Record
 from grinder.errors import ExitStatus
 from grinder.ledger.recorder import LedgerRecorder
-from grinder.live.rebuild import rebuild
+from grinder.live import process
+from grinder.live.rebuild import Diverged, rebuild
 from grinder.live.run import LiveRun
 from grinder.observation.health import DataFreshness
+from grinder.run_folder import RunFolder
 from grinder.standby.beats import read_beat
-from grinder.standby.lease import GAVE_UP, STOPPED, read_lease, take
+from grinder.standby.lease import GAVE_UP, STOPPED, LeaseLost, read_lease, take
 from grinder.standby.tenure import Tenure
+from grinder.standby.waiting import Asked
+from replay.compare import Divergence
 
 
 def phases(path: Path) -> list[str]:
@@ -128,6 +134,85 @@ def test_heartbeats_tell_of_health_checks_that_fail_in_a_row(
     assert failed[0] == 0 and max(failed) >= 3
     assert failed == sorted(failed), "one round after the other"
     assert told[-1][1], "it was well before"
+
+
+def test_a_run_asks_its_lease_before_each_order(tmp_path: Path) -> None:
+    sent: list[bool] = []
+    lost: list[bool] = []
+
+    def robbed(run: LiveRun) -> None:
+        tenure = run.tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+        run.account.connect = watched(run.account.connect)  # type: ignore[method-assign]
+        holds = tenure.holds
+
+        def holding() -> bool:
+            if len(run.books().orders) > 10:
+                lost.append(True)
+            return holds() and not (lost and run.phase == "trading")
+
+        tenure.holds = holding  # type: ignore[method-assign]
+
+    def watched(connect: Any) -> Any:
+        def connecting(*given: Any) -> Any:
+            connector = connect(*given)
+            place = connector.place
+
+            async def placing(orders: Any) -> Any:
+                sent.append(bool(lost))
+                return await place(orders)
+
+            connector.place = placing
+            return connector
+
+        return connecting
+
+    played(tmp_path, robbed)
+    assert lost and sent, "it traded, and then it was not its turn any more"
+    assert not any(sent), "no order left after that"
+
+
+@pytest.mark.parametrize("ends", [ExitStatus.DONE, ExitStatus.STOOD_DOWN, ExitStatus.DIVERGED])
+def test_the_lease_is_kept_while_the_ledger_is_read_and_given_up_where_nobody_is_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: ExitStatus
+) -> None:
+    monkeypatch.setattr("grinder.standby.tenure.EVERY_S", 0.01)
+    tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+    first = read_beat(tmp_path, "main")
+
+    def reading(*_: object, **__: object) -> ExitStatus:
+        wait_for(lambda: read_beat(tmp_path, "main") != first, why="a heartbeat meanwhile")
+        if ends is ExitStatus.STOOD_DOWN:
+            raise LeaseLost(None)
+        if ends is ExitStatus.DIVERGED:
+            raise Diverged(Divergence(1, "account", "state", "a", "b", 1), tmp_path / "ledger.db")
+        return ends
+
+    monkeypatch.setattr(process, "_traded", reading)
+    spec = paper_spec()
+    if ends is ExitStatus.DIVERGED:
+        with pytest.raises(Diverged):
+            process._held(RunFolder(tmp_path), spec, tenure, Asked(), None)
+    else:
+        assert process._held(RunFolder(tmp_path), spec, tenure, Asked(), None) is ends
+    lease = read_lease(tmp_path)
+    assert lease is not None
+    assert lease.ended == (GAVE_UP if ends is ExitStatus.DIVERGED else "")
+    last = read_beat(tmp_path, "main")
+    time.sleep(0.1)
+    assert read_beat(tmp_path, "main") == last, "no thread is left behind"
+
+
+def test_a_run_that_was_being_stopped_is_stopped_by_who_takes_it_over(tmp_path: Path) -> None:
+    def taking_over(run: LiveRun) -> None:
+        lease = take(tmp_path, read_lease(tmp_path), "standby", "no heartbeat")
+        run.tenure = Tenure(tmp_path, lease, "no heartbeat", finish=True)
+
+    assert played(tmp_path, taking_over) is ExitStatus.DONE
+    topics = [row.topic for row in records_of(tmp_path / "ledger.db")]
+    assert "ReconciliationReport/1" in topics and "OrderSubmitted/1" not in topics
+    assert phases(tmp_path) == ["started", "stopping", "stopped"], "it was never ready"
+    ended = read_lease(tmp_path)
+    assert ended is not None and ended.ended == STOPPED
 
 
 def test_without_the_lease_no_request_leaves_whatever_its_kind() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zlib import crc32
@@ -49,6 +52,25 @@ def test_of_many_who_saw_the_same_lease_one_becomes_the_holder(tmp_path: Path) -
     assert read_lease(tmp_path) == found[0]
 
 
+def test_a_lease_that_ended_meanwhile_is_not_the_one_that_was_seen(tmp_path: Path) -> None:
+    seen = take(tmp_path, None, "main")
+    end(tmp_path, seen, STOPPED)
+    with pytest.raises(LeaseLost):
+        take(tmp_path, seen, "standby")
+
+
+def test_who_is_stopped_in_the_middle_of_a_taking_keeps_nobody_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("grinder.standby.lease.PATIENCE_S", 0.1)
+    lease = take(tmp_path, None, "main")
+    with (tmp_path / "nodes" / "lease.lock").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            take(tmp_path, lease, "standby")
+        assert read_lease(tmp_path) == lease, "reading needs no lock"
+
+
 def test_a_holder_of_before_cannot_end_the_lease_of_another(tmp_path: Path) -> None:
     first = take(tmp_path, None, "main")
     second = take(tmp_path, first, "standby")
@@ -64,10 +86,15 @@ def test_a_holder_that_was_taken_over_from_knows_at_its_next_heartbeat_and_for_g
     with pytest.raises(LeaseLost, match="standby holds it in epoch 2"):
         tenure.beat()
     assert not tenure.holds()
-    (nodes := tmp_path / "nodes" / "lease.json").unlink()
-    assert not nodes.exists()
-    with pytest.raises(LeaseLost, match="it is gone"):
-        tenure.beat()
+
+
+def test_a_lease_that_somebody_removed_is_its_holders_still(tmp_path: Path) -> None:
+    tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
+    shutil.rmtree(tmp_path / "nodes")
+    tenure.beat()
+    assert tenure.holds()
+    assert read_lease(tmp_path) == tenure.lease
+    assert [one.node for one in beats(tmp_path)] == ["main"]
 
 
 def test_a_process_that_slept_past_its_lease_may_send_nothing_before_it_has_looked(tmp_path: Path) -> None:
@@ -147,8 +174,12 @@ def test_the_lease_is_kept_while_the_ledger_is_read(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("grinder.standby.tenure.EVERY_S", 0.01)
     tenure = Tenure(tmp_path, take(tmp_path, None, "main"))
     first = read_beat(tmp_path, "main")
-    with tenure.kept_by_thread():
-        wait_for(lambda: read_beat(tmp_path, "main") != first, why="a heartbeat of the thread")
+    tenure.beat_by_thread()
+    wait_for(lambda: read_beat(tmp_path, "main") != first, why="a heartbeat of the thread")
+    tenure.beat_by_hand()
+    last = read_beat(tmp_path, "main")
+    time.sleep(0.1)
+    assert read_beat(tmp_path, "main") == last, "from here on by hand"
     assert tenure.holds()
 
 

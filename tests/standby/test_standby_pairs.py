@@ -24,7 +24,7 @@ from grinder.errors import ExitStatus
 from grinder.run_folder import RunFolder
 from grinder.standby import waiting
 from grinder.standby.beats import STANDBY, read_beat
-from grinder.standby.lease import read_lease
+from grinder.standby.lease import STOPPED, read_lease
 from grinder.standby.processes import is_alive
 from replay.replayer import replay
 
@@ -186,6 +186,45 @@ def test_a_standby_that_is_behind_reads_to_the_head_before_it_trades(on: OnExcha
             ends_in_order(on, second)
 
 
+def test_a_standby_that_trades_and_dies_is_started_again_and_goes_on(on: OnExchange) -> None:
+    with on.started() as first:
+        on.trading(ORDERS)
+        with standing_by(on) as second:
+            assert said("failover", str(on.run))["node"] == "standby"
+            taken_over(on, "standby")
+            wait_for(lambda: follows(on, "main"), timeout_s=LONGEST_S, why="the first to stand by")
+            os.kill(process_of(on.run), signal.SIGKILL)
+            before = read_lease(on.run)
+            assert before is not None
+            wait_for(lambda: (read_lease(on.run) or before).epoch > before.epoch, LONGEST_S, "a new holder")
+            after = read_lease(on.run)
+            assert after is not None and after.node == "standby", "its own supervisor is sooner"
+            taken_over(on, "standby")
+            assert one_order_a_level(on)
+            wait_for(lambda: follows(on, "main"), timeout_s=LONGEST_S, why="the first to stand by")
+            second.process.kill()
+            os.kill(process_of(on.run), signal.SIGKILL)
+            taken_over(on, "main")
+            assert one_order_a_level(on)
+            ends_in_order(on, first)
+
+
+def test_a_run_that_is_stopped_while_its_process_is_down_is_not_taken_over(on: OnExchange) -> None:
+    with on.started() as first:
+        on.trading(ORDERS)
+        with standing_by(on) as second:
+            os.kill(process_of(on.run), signal.SIGKILL)
+            first.process.send_signal(signal.SIGINT)
+            code, _, err = first.ended(LONGEST_S)
+            assert code in (ExitStatus.DONE, ExitStatus.ORDERS_LEFT), err.decode()[-3000:]
+            code, _, err = second.ended(LONGEST_S)
+            assert code == ExitStatus.DONE, err.decode()[-3000:]
+            lease = read_lease(on.run)
+            assert lease is not None and (lease.node, lease.ended) == ("main", STOPPED)
+            assert on.open_orders() == [], "cancelled by its supervisor"
+            assert told(on, FailoverReport.TOPIC) == []
+
+
 def test_a_run_whose_supervisor_died_is_handed_over(on: OnExchange) -> None:
     with on.started() as first:
         on.trading(ORDERS)
@@ -218,7 +257,7 @@ def test_a_process_that_cannot_be_killed_and_wakes_up_sends_nothing_and_stands_d
 
         thread = threading.Thread(target=wake_up)
         thread.start()
-        taken = waiting.take_or_stand_by(RunFolder(on.run), "standby", standby=True, supervised=False)
+        taken = waiting.take_or_stand_by(RunFolder(on.run), "standby", waiting.Asked(standby=True))
         try:
             thread.join()
             assert awake, "its lock was ours only after it had woken up and ended"

@@ -7,7 +7,7 @@ import pytest
 
 from grinder.observation.health import HealthReport, HealthResult
 from grinder.standby.beats import ACTIVE, Beat
-from grinder.standby.lease import GAVE_UP, HANDED_OVER, STOPPED, Lease
+from grinder.standby.lease import GAVE_UP, HANDED_OVER, STOPPED, STOPPING, Lease
 from grinder.standby.processes import ProcessId
 from grinder.standby.tenure import Rounds
 from grinder.standby.triggers import Sight, reason_to_take_over
@@ -37,6 +37,10 @@ NO_REASON = {
     "a holder that was never well": beat(failed_rounds=9, was_well=False),
     "a run that was stopped in order": attrs.evolve(lease(ended=STOPPED, ended_ns=200 * S), beat=None),
     "a run that gave up": attrs.evolve(lease(ended=GAVE_UP, ended_ns=200 * S), beat=None),
+    "a holder that puts its orders in order": lease(ended=STOPPING, ended_ns=NOW - S),
+    "an unwell holder that is about to end": attrs.evolve(
+        lease(ended=STOPPING, ended_ns=NOW - S), beat=attrs.evolve(BEAT, failed_rounds=9)
+    ),
     "a lease nobody ever took": attrs.evolve(SIGHT, lease=None, beat=None),
     "a lease taken a moment ago, no heartbeat yet": attrs.evolve(lease(taken_ns=NOW - S), beat=None),
     "a heartbeat of the holder before, the lease being new": attrs.evolve(
@@ -65,6 +69,14 @@ REASONS = {
     "a handover nobody took": (
         lease(ended=HANDED_OVER, ended_ns=NOW - 6 * S, heir="third"),
         "third did not take over for 6.0 s",
+    ),
+    "a holder that died while it put its orders in order": (
+        attrs.evolve(lease(ended=STOPPING, ended_ns=200 * S), beat=attrs.evolve(BEAT, at_ns=NOW - 6 * S)),
+        "no heartbeat of main for 6.0 s",
+    ),
+    "heartbeats of another process of the holder's node": (
+        attrs.evolve(beat(process=ProcessId(5, 2)), lease=attrs.evolve(LEASE, taken_ns=NOW - 6 * S)),
+        "no heartbeat of main for 6.0 s",
     ),
     "a lease without any heartbeat": (
         attrs.evolve(lease(taken_ns=NOW - 7 * S), beat=None),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from grinder.errors import EnvironmentFault, ExitStatus
+from grinder.standby.lease import take
+from grinder.standby.tenure import Tenure
 from grinder.supervisor.bot import Bot
 from grinder.supervisor.supervisor import Supervisor, SupervisorLock
 
@@ -97,6 +101,34 @@ def test_a_ledger_that_cannot_be_written_is_an_emergency_and_no_reason_to_start_
     assert bot.back_off.restarts == 0
     assert world.cancelled("one")
     assert world.told == [("CRITICAL", "not_stored")]
+
+
+def test_orders_of_a_run_that_another_node_holds_are_not_cancelled(world: World) -> None:
+    for name, node, cancelled in (("another", "standby", False), ("own", "main", True)):
+        bot = world.bot(name, f"raise SystemExit({int(ExitStatus.DIVERGED)})", node=node)
+        lease = take(bot.folder, None, "main")
+        Tenure(bot.folder, lease)
+        assert ended(bot) == ExitStatus.DIVERGED
+        assert world.cancelled(name) is cancelled
+    assert [kind for _, kind in world.told] == ["standby_lost", "ledger_diverged"]
+
+
+def test_a_process_that_reads_its_ledger_is_not_taken_for_the_one_that_trades(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder answers on the run's socket; it dies while another node still reads."""
+    bot = world.bot("one", "import time; time.sleep(3)", node="standby", silent_s=0.5)
+    holder = subprocess.Popen([sys.executable, "-c", SOCKET, str(bot.folder), "1.0"])
+    try:
+        address = bot.folder / "control.json"
+        while not address.exists() or not address.read_bytes().endswith(b"}"):
+            time.sleep(0.01)
+        found = json.loads(address.read_bytes())
+        address.write_text(json.dumps({**found, "process": holder.pid}))
+        assert ended(bot) == 0, "it was given the time of a start"
+        assert ("CRITICAL", "process_hung") not in world.told
+    finally:
+        holder.wait()
 
 
 FAILS_AT_ITS_SECOND_START = (
