@@ -48,6 +48,7 @@ class Route:
         path: aiohttp's notation, such as ``/api/grids/{symbol}``.
         name: the action, as the audit log and the document call it.
         query, body: what may be sent; a field that is not in it is refused.  A `body` of None: none is read.
+        measured: the body's figures are measures, not amounts, and may be spelled with exponents.
         own_body: what the handler reads from the raw body itself, for the document.
         answer: name of the answer's schema (`grinder.web.openapi.ANSWERS`).
         success: status of an answer that went well.
@@ -68,6 +69,7 @@ class Route:
     summary: str
     query: type[msgspec.Struct] = Nothing
     body: type[msgspec.Struct] | None = None
+    measured: bool = False
     own_body: type[msgspec.Struct] | None = None
     answer: str = "Object"
     success: int = 200

@@ -298,7 +298,7 @@ async def _admitted(call: Call) -> Call:
         call,
         raw=raw,
         query_given=read_query(request.query, route.query),
-        body_given=read_body(raw, route.body) if route.body is not None else None,
+        body_given=(read_body(raw, route.body, measured=route.measured) if route.body is not None else None),
     )
     if route.step_up_live and (await admitted.run().status() or {}).get("mode") == LIVE:
         step_up(request, services, call.principal)

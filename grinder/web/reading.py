@@ -1,7 +1,8 @@
 """What a request carries, read strictly.
 
 Law: a number is a plain number.  JSON that spells one with an exponent, repeats a key, holds NaN, nests
-deeply or names a field that is not in the schema is refused, and so is a query that repeats a name.
+deeply or names a field that is not in the schema is refused, and so is a query that repeats a name.  Only
+where figures are measured, not amounts, may they have exponents: every program writes small ones so.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ LONGEST_NUMBER = 32
 
 LARGEST = 2**63
 """What no column and no position can hold."""
+
+FARTHEST = 64
+"""Powers of ten a measured figure may lie from one."""
 
 DEEPEST = 8
 
@@ -48,6 +52,15 @@ def _decimal(text: str) -> Decimal:
     return Decimal(text)
 
 
+def _measured(text: str) -> Decimal:
+    if len(text) > LONGEST_NUMBER:
+        raise _Bad(f"a number of {len(text)} characters")
+    found = Decimal(text)
+    if abs(found.adjusted()) > FARTHEST:
+        raise _Bad("a number far from every measure")
+    return found
+
+
 def _constant(text: str) -> NoReturn:
     raise _Bad(f"{text} is no number")
 
@@ -70,8 +83,11 @@ def _depth(value: Any) -> int:
     return 1 + max(map(_depth, inside), default=0)
 
 
-def read_json(raw: bytes) -> Any:
+def read_json(raw: bytes, *, measured: bool = False) -> Any:
     """JSON with whole and decimal numbers, both exact.
+
+    Args:
+        measured: its figures are measures, and may have exponents.
 
     Raises:
         Problem: 400 if it is no JSON, 422 if it is JSON nobody should send.
@@ -80,7 +96,7 @@ def read_json(raw: bytes) -> Any:
         found = json.loads(
             raw.decode(),
             parse_int=_integer,
-            parse_float=_decimal,
+            parse_float=_measured if measured else _decimal,
             parse_constant=_constant,
             object_pairs_hook=_object,
         )
@@ -95,13 +111,16 @@ def read_json(raw: bytes) -> Any:
     return found
 
 
-def read_body(raw: bytes, kind: type[S]) -> S:
+def read_body(raw: bytes, kind: type[S], *, measured: bool = False) -> S:
     """A body of this kind; an empty one has no fields.
+
+    Args:
+        measured: as of `read_json`.
 
     Raises:
         Problem: as `read_json`, or 422 where it does not fit.
     """
-    found = read_json(raw) if raw.strip() else {}
+    found = read_json(raw, measured=measured) if raw.strip() else {}
     if not isinstance(found, dict):
         raise Problem(422, "request.object", "the body is no object", fix="send a JSON object")
     return _convert(found, kind, strict=True)

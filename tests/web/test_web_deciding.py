@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -231,6 +232,26 @@ def test_halts_and_pauses_of_the_run_block_whatever_the_caller_observes(run: Pat
             assert await listed(web, 0, "&action=LONG&symbol=btcusdt") != []
             assert await listed(web, 0, "&symbol=ETHUSDT") == []
             assert (await web.get("/api/marl/decisions?action=BUY")).status == 422
+
+    play(scene)
+
+
+def test_small_figures_may_be_spelled_as_programs_spell_them(calm: Path, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with serving([calm], tmp_path, users=USERS) as web:
+            await web.login("otto")
+            body = asked()
+            body["observation"]["matrices"]["strategic"][0][2] = 0.00001
+            text = json.dumps(body)
+            assert "1e-05" in text
+            spelled = {"headers": {"Content-Type": "application/json"}}
+            found = await web.post("/decide", data=text, **spelled)
+            assert found.status == 200, found.text
+            plain = await web.post("/decide", data=text.replace("1e-05", "0.00001"), **spelled)
+            assert plain.json["decision"] == found.json["decision"]
+            for odd in ("1e-999999999", "1e999999999", "1E+70", "1e400"):
+                refused = await web.post("/decide", data=text.replace("1e-05", odd), **spelled)
+                assert refused.status == 422, (odd, refused.text)
 
     play(scene)
 

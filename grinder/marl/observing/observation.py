@@ -254,7 +254,7 @@ def as_body(seen: Observation) -> dict[str, Any]:
 
 
 def body_text(seen: Observation) -> str:
-    """The body as JSON text without exponents, which a strict reader of requests refuses."""
+    """The body as JSON text without exponents, so that people and every reader take it."""
     return _text(as_body(seen))
 
 

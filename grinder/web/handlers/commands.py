@@ -91,6 +91,7 @@ async def failover(call: Call) -> dict[str, Any]:
 def command(
     path: str, name: str, handler: Handler, summary: str, *, role: Role = Role.OPERATOR, body: Any = Nothing,
     step: bool = False, step_live: bool = False, answer: str = "Done", errors: tuple[int, ...] = (),
+    measured: bool = False,
 ) -> Route:  # fmt: skip
     """The row of a command."""
     return Route(
@@ -102,6 +103,7 @@ def command(
         rate=Rate.WRITE,
         query=RunQuery,
         body=body,
+        measured=measured,
         summary=summary,
         answer=answer,
         errors=(403, 404, 409, 503, *errors) + ((423,) if step or step_live else ()),

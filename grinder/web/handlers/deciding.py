@@ -119,6 +119,7 @@ ROUTES: tuple[Route, ...] = (
         decide,
         "A decision of the agents on given matrices; it is recorded and trades nothing",
         body=DecideBody,
+        measured=True,
         answer="Decision",
     ),
 )

@@ -23,9 +23,9 @@ export const page = (app) => listing(app, {
   filters: ["Action", "status", [["", "all"], ...Object.entries(ACTIONS).map(([name, [text]]) => [name, text])]],
   columns: [
     ["Time", (one) => time(one.ts_ns)], ["Symbol", (one) => one.symbol], ["Action", (one) => action(one.action)],
-    ["Size", (one) => one.size_ppm ? percent(one.size_ppm, 1) : "none", "num"], ["Confidence", (one) => percent(one.confidence_ppm, 0), "num"],
-    ["Stop, target", (one) => one.stop_share_ppm ? `${percent(one.stop_share_ppm)}, ${percent(one.target_share_ppm)}` : "none", "num wide"],
+    ["Size, stop, target", (one) => one.size_ppm ? lines([percent(one.size_ppm, 1), h("small", {}, `${percent(one.stop_share_ppm)}, ${percent(one.target_share_ppm)}`)]) : "none"],
+    ["Confidence", (one) => percent(one.confidence_ppm, 0), "num"],
     ["Votes", votes, "text votes"], ["Why", reasons, "text"],
-    ["Asked by, decided by", (one) => lines([one.operator, h("small", {}, one.policy + (one.fallback ? ` (${one.fallback})` : ""))]), "dim"],
+    ["Asked, decided by", (one) => lines([one.operator, h("small", {}, one.policy + (one.fallback ? ` (${one.fallback})` : ""))]), "dim"],
   ],
 });
