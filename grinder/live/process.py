@@ -290,10 +290,13 @@ def _rebuilt(folder: RunFolder) -> Rebuilt | None:
 
 
 def _is_final(failure: CoreFailure | UserError) -> bool:
-    """Whether no process of the run is to go on after this."""
+    """Whether no process of the run is to go on after this.
+
+    A program that decides otherwise than the ledger is not: a standby whose program replays it may take over.
+    """
     if isinstance(failure, CoreFailure):
         return failure.stream in OF_RISK
-    return failure.status in (ExitStatus.DIVERGED, ExitStatus.DAMAGED)
+    return failure.status is ExitStatus.DAMAGED
 
 
 def log_to(file: Path) -> None:

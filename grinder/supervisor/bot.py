@@ -282,6 +282,8 @@ class Bot:
             self._tell("WARNING", "stood_down", f"{self.name}: another process has taken over; it stands by")
         elif self._stops:
             self.status = code if code > 0 else int(ExitStatus.ORDERS_LEFT)
+            if code == ExitStatus.STOOD_DOWN:
+                self.status = int(ExitStatus.DONE)
             self._ends_lease()
             if code < 0 or alone:
                 self._cancel_all("it ended in disorder while it stopped")

@@ -17,7 +17,7 @@ from session_rig import Rig, play
 from domain.notes import RunReport
 from domain.orders import ENDED
 from domain.record import Record
-from grinder.errors import ExitStatus
+from grinder.errors import ExitStatus, LedgerError, UserError
 from grinder.ledger.recorder import LedgerRecorder
 from grinder.live import process
 from grinder.live.rebuild import Diverged, rebuild
@@ -171,7 +171,15 @@ def test_a_run_asks_its_lease_before_each_order(tmp_path: Path) -> None:
     assert not any(sent), "no order left after that"
 
 
-@pytest.mark.parametrize("ends", [ExitStatus.DONE, ExitStatus.STOOD_DOWN, ExitStatus.DIVERGED])
+LEFT = {
+    ExitStatus.DONE: "",
+    ExitStatus.STOOD_DOWN: "",
+    ExitStatus.DIVERGED: "",  # a standby with the program that wrote the ledger may go on
+    ExitStatus.DAMAGED: GAVE_UP,
+}
+
+
+@pytest.mark.parametrize("ends", LEFT)
 def test_the_lease_is_kept_while_the_ledger_is_read_and_given_up_where_nobody_is_to_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: ExitStatus
 ) -> None:
@@ -185,18 +193,20 @@ def test_the_lease_is_kept_while_the_ledger_is_read_and_given_up_where_nobody_is
             raise LeaseLost(None)
         if ends is ExitStatus.DIVERGED:
             raise Diverged(Divergence(1, "account", "state", "a", "b", 1), tmp_path / "ledger.db")
+        if ends is ExitStatus.DAMAGED:
+            raise LedgerError("ledger.damaged", "a record is not whole")
         return ends
 
     monkeypatch.setattr(process, "_traded", reading)
     spec = paper_spec()
-    if ends is ExitStatus.DIVERGED:
-        with pytest.raises(Diverged):
+    if ends in (ExitStatus.DIVERGED, ExitStatus.DAMAGED):
+        with pytest.raises(UserError):
             process._held(RunFolder(tmp_path), spec, tenure, Asked(), None)
     else:
         assert process._held(RunFolder(tmp_path), spec, tenure, Asked(), None) is ends
     lease = read_lease(tmp_path)
     assert lease is not None
-    assert lease.ended == (GAVE_UP if ends is ExitStatus.DIVERGED else "")
+    assert lease.ended == LEFT[ends]
     last = read_beat(tmp_path, "main")
     time.sleep(0.1)
     assert read_beat(tmp_path, "main") == last, "no thread is left behind"
