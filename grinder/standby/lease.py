@@ -23,6 +23,9 @@ from grinder.standby.slots import read_slot, write_slot
 LEASE_S = 5
 """A holder that was silent for longer has lost its lease."""
 
+START = "start"
+"""Why a lease is taken that nobody held."""
+
 STOPPING, STOPPED, GAVE_UP, HANDED_OVER = "stopping", "stopped", "gave_up", "handed_over"
 """How a holder ends: it puts its orders in order; it ended; it ended for good, because it must not go on; it
 ended for a standby to take over."""

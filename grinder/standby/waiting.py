@@ -31,6 +31,7 @@ from grinder.standby.lease import (
     HANDED_OVER,
     LEASE_S,
     OVER,
+    START,
     STOPPED,
     STOPPING,
     Lease,
@@ -151,7 +152,7 @@ def _at_once(run: Path, node: str, again: bool) -> Taken | None:
         raise
     try:
         finish = again and seen is not None and seen.ended == STOPPING
-        return Taken(lock, take(run, seen, node, "start"), finish=finish)
+        return Taken(lock, take(run, seen, node, START), finish=finish)
     except LeaseLost:
         lock.__exit__(None, None, None)
         return None

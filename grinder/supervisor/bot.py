@@ -20,7 +20,7 @@ from grinder.live.asking import ask
 from grinder.live.places import MAIN, address_file, read_json, supervisor_file
 from grinder.log import logger
 from grinder.standby.beats import STANDBY, age_ns, read_beat
-from grinder.standby.lease import OVER, STOPPED, Lease, end, read_lease
+from grinder.standby.lease import OVER, START, STOPPED, Lease, end, read_lease
 from grinder.standby.processes import boot_id, boot_ns
 from grinder.standby.sight import holder_alive, is_of_another
 from grinder.supervisor.backoff import BackOff
@@ -245,6 +245,11 @@ class Bot:
         lease = self._lease()
         return lease is not None and lease.node == self.node and lease.ended not in OVER
 
+    def _took_over(self) -> bool:
+        """Whether the run came to this node from another, with whatever orders there were."""
+        lease = self._lease()
+        return lease is not None and self._is_holder() and lease.reason != START
+
     def _tell_if_stuck(self) -> None:
         """Alert once when the process has taken the lease and does not come to trading."""
         lease = self._lease()
@@ -256,7 +261,7 @@ class Bot:
 
     def _after(self, code: int, ran_s: float) -> None:
         """What follows from the end of a process."""
-        alone = self._traded or self._down_since is not None or self._is_holder()
+        alone = self._traded or self._down_since is not None or self._took_over()
         self._traded = False
         if self._down_since is None:
             self._down_since = time.monotonic()

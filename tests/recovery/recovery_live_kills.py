@@ -51,6 +51,7 @@ from grinder.live.session import SessionSettings, backfilling, cancelling, recon
 from grinder.live.spec import LOCAL, RunSpec, prepare
 from grinder.run_folder import RunFolder
 from grinder.secrets import Credentials
+from grinder.standby.waiting import Asked
 from grinder.views.summary import summary
 
 KEY = SECRET = "grinder"
@@ -98,7 +99,7 @@ class Subject:
 
     def start(self) -> int:
         """A process of the run; its id."""
-        return forked(lambda: sys.exit(int(run_process(self.run.path, supervised=False))), self.output)
+        return forked(lambda: sys.exit(int(run_process(self.run.path, Asked()))), self.output)
 
     def start_and_trade(self, orders: int = 10, within_s: float = 60.0) -> int:
         """A process of the run, once it trades."""

@@ -113,6 +113,16 @@ def test_orders_of_a_run_that_another_node_holds_are_not_cancelled(world: World)
     assert [kind for _, kind in world.told] == ["standby_lost", "ledger_diverged"]
 
 
+@pytest.mark.parametrize(("reason", "cancelled"), [("start", False), ("no heartbeat of main", True)])
+def test_a_process_that_cannot_trade_has_orders_to_cancel_only_if_it_took_the_run_over(
+    world: World, reason: str, cancelled: bool
+) -> None:
+    bot = world.bot("one", f"raise SystemExit({int(ExitStatus.USAGE)})", node="standby")
+    Tenure(bot.folder, take(bot.folder, None, "standby", reason))
+    assert ended(bot) == ExitStatus.USAGE
+    assert world.cancelled("one") is cancelled
+
+
 def test_a_process_that_reads_its_ledger_is_not_taken_for_the_one_that_trades(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
