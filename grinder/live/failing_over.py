@@ -20,9 +20,8 @@ from grinder.live.sweeping import cancel_ours
 from grinder.live.watching import Watching
 from grinder.observation.alerts import CRITICAL, Alert
 from grinder.standby.beats import ACTIVE, EVERY_S
-from grinder.standby.processes import boot_ns
+from grinder.standby.processes import NS, boot_ns
 from grinder.standby.sight import standbys
-from grinder.standby.tenure import NS
 
 PAUSE = "failover"
 """Reason of the pause while a run is taken over; when it ends, levels ask at once for what was cancelled."""

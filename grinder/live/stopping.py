@@ -61,6 +61,8 @@ async def stop(run: Life, watching: Watching) -> ExitStatus:
     if run.tenure is not None and run.broken is None:
         run.tenure.beat_by_thread()
     await _closed(run, watching, left if run.broken is None and has_ledger else None)
+    if run.tenure is not None:
+        run.tenure.beat_by_hand()
     run.phase = STOPPED
     if run.broken is not None:
         if run.tenure is not None and fenced(run.broken):

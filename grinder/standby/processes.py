@@ -12,6 +12,8 @@ from pathlib import Path
 
 import attrs
 
+NS = 10**9
+
 PROC = Path("/proc")
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

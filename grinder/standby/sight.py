@@ -10,9 +10,7 @@ from pathlib import Path
 
 from grinder.standby.beats import STANDBY, Beat, age_ns, beats, read_beat
 from grinder.standby.lease import HANDED_OVER, LEASE_S, OVER, Lease, read_lease
-from grinder.standby.processes import boot_id, boot_ns, is_alive
-
-NS = 10**9
+from grinder.standby.processes import NS, boot_id, boot_ns, is_alive
 
 
 def holder_alive(run: Path) -> str:

@@ -16,9 +16,7 @@ from grinder.log import logger
 from grinder.observation.health import HealthReport
 from grinder.standby.beats import ACTIVE, EVERY_S, STARTING, Beat, say
 from grinder.standby.lease import LEASE_S, STOPPING, Lease, LeaseLost, end, read_lease, restore
-from grinder.standby.processes import boot_ns
-
-NS = 10**9
+from grinder.standby.processes import NS, boot_ns
 
 MENDABLE = ("exchange_connection", "data_freshness", "position_sync", "ledger")
 """Checks that may fail in one process and not in another; a halt or a full disk is the same for both."""

@@ -11,8 +11,7 @@ import attrs
 
 from grinder.standby.beats import Beat
 from grinder.standby.lease import HANDED_OVER, LEASE_S, OVER, Lease
-
-NS = 10**9
+from grinder.standby.processes import NS
 
 UNWELL = "rounds of health checks of"
 """In every reason that is one because the holder is unwell."""

@@ -41,9 +41,9 @@ from grinder.standby.lease import (
     restore,
     take,
 )
-from grinder.standby.processes import ProcessId, boot_id, boot_ns, is_alive, this_process
+from grinder.standby.processes import NS, ProcessId, boot_id, boot_ns, is_alive, this_process
 from grinder.standby.sight import is_others
-from grinder.standby.triggers import NS, Sight, reason_to_take_over
+from grinder.standby.triggers import Sight, reason_to_take_over
 
 LOOK_S = 0.1
 """Between two looks at ledger and lease."""

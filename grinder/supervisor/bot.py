@@ -21,11 +21,9 @@ from grinder.live.places import MAIN, address_file, read_json, supervisor_file
 from grinder.log import logger
 from grinder.standby.beats import STANDBY, age_ns, read_beat
 from grinder.standby.lease import OVER, START, STOPPED, Lease, end, read_lease
-from grinder.standby.processes import boot_id, boot_ns
+from grinder.standby.processes import NS, boot_id, boot_ns
 from grinder.standby.sight import holder_alive, is_of_another
 from grinder.supervisor.backoff import BackOff
-
-NS = 10**9
 
 POLL_S = 0.05
 HEARTBEAT_S = 1.0
